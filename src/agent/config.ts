@@ -56,7 +56,7 @@ export interface AgentConfig {
   proxy?: URL | undefined;
   logLevel: string;
   logFormat: LogFormat;
-  /** Set if systemd expects signs of life. */
+  /** Set if systemd monitors the agent. */
   watchdog?: Watchdog;
   /** The soft limit of open files that the agent was started with, if the launcher (launcher.sh) passed it on. */
   softFileLimit?: number;
@@ -121,7 +121,7 @@ export function readAgentConfig(flags: Environment = {}, env: Environment = proc
   };
 }
 
-/** The values of the settings, and the name under which an operator knows each of them. */
+/** The values of the settings, and the name of each for messages: that of its flag or of its variable. */
 class Source {
   readonly #flags: Environment;
   readonly #env: Environment;
@@ -217,7 +217,7 @@ function readToken(source: Source, credentials: string | undefined): Pick<AgentC
   return joinTokenFile === undefined ? {} : { joinTokenFile };
 }
 
-/** Taken only if the variables are meant for this process, and not for the process that started it. */
+/** Reads the variables of the watchdog, if they are meant for this process and not for the one that started it. */
 function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: timeout, WATCHDOG_PID: pid, PATH: path = '' } = env;
   const timeoutMs = Number(timeout) / 1000;
@@ -225,7 +225,7 @@ function readWatchdog(env: Environment): Pick<AgentConfig, 'watchdog'> {
   return { watchdog: { socket, timeoutMs, path } };
 }
 
-/** "unlimited" says nothing: the kernel limits open files in any case. */
+/** Reads the limit of open files. "unlimited" is ignored, because the kernel limits open files in any case. */
 function readFileLimit({ EXECPLANE_FILE_LIMIT: limit }: Environment): Pick<AgentConfig, 'softFileLimit'> {
   return /^[1-9]\d{0,9}$/.test(limit ?? '') ? { softFileLimit: Number(limit) } : {};
 }
@@ -240,7 +240,7 @@ function runnerEnvironment(env: Environment): Record<string, string> {
   return kept;
 }
 
-/** npm puts its own folders before the PATH of a script. Commands must not find programs there. */
+/** Removes the folders that npm puts before the PATH of a script. Commands must not find programs there. */
 function withoutNpm(path: string, env: Environment): string {
   if (env['npm_lifecycle_event'] === undefined) return path;
   const folders = path.split(':');

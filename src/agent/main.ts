@@ -1,4 +1,4 @@
-/** The agent process that talks to the server: constructs it, runs it, handles its signals. */
+/** The agent process that connects to the server: constructs it, runs it, handles its signals. */
 import type { AgentConfig } from './config.ts';
 
 export { AGENT_SETTINGS, readAgentConfig } from './config.ts';
@@ -16,11 +16,11 @@ export interface AgentConnectedMessage {
 }
 
 /**
- * Runs the agent until SIGTERM (detaches: commands run on) or SIGINT (ends everything), and settles when it is done. If a parent is
- * connected by IPC and goes away, that counts as SIGTERM. Rejects if the agent cannot run at all.
+ * Runs the agent until SIGTERM (detaches: commands keep running) or SIGINT (ends everything), and settles when it has ended. The disconnect of
+ * a parent process on an IPC channel counts as SIGTERM. Rejects if the agent cannot run.
  */
 export async function runAgent(config: AgentConfig): Promise<void> {
-  // Loaded here: `agent stop` and `up` need none of it.
+  // Loaded here, because `agent stop` and `up` do not need these modules.
   const [{ pino }, { LogDestination }, { Agent }, { Liveness }, { startWatchdog }] = await Promise.all([
     import('pino'),
     import('../node/log-destination.ts'),

@@ -238,7 +238,7 @@ export function readServerConfig(
   return complete;
 }
 
-/** Servers of one database cannot each make the values that they must share. */
+/** Throws ConfigError if a server with a shared database lacks a value that all its servers must share. */
 function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig): void {
   if (maxDatabaseBytes > 0) {
     throw new ConfigError(
@@ -253,7 +253,7 @@ function assertShared({ apiKey, secretKeyFile, maxDatabaseBytes }: ServerConfig)
   }
 }
 
-/** Sign-in by name needs a client id at the provider, and a group with a scope. */
+/** Throws ConfigError if the settings of OpenID Connect are incomplete: it needs a client id and a group with a scope. */
 function assertOpenIdConnect({ oidcIssuer, oidcClientId, oidcScopes, oidcClientSecretFile }: ServerConfig): void {
   if (oidcIssuer === undefined) {
     const alone = oidcClientId ?? oidcScopes ?? oidcClientSecretFile;
@@ -280,7 +280,7 @@ function words(property: string): string[] {
   return property.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
 }
 
-/** A value that does not parse as the setting's type stays text, and so fails its check. */
+/** Parses a value by the type of its setting. A value that does not parse stays text, so that its check fails. */
 function parseSetting(schema: Described, raw: string): string | number | boolean {
   if (schema.type === 'integer' && /^[0-9]{1,16}$/.test(raw)) return Number(raw);
   if (schema.type === 'boolean' && (raw === 'true' || raw === 'false')) return raw === 'true';

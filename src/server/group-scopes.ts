@@ -2,7 +2,7 @@
 import { SCOPES, type Scope } from '../api/fields.ts';
 import { ConfigError } from '../node/config-error.ts';
 
-/** Stands for every user of the provider. */
+/** The group that contains every user of the provider. */
 const EVERYBODY = '*';
 
 export type GroupScopes = ReadonlyMap<string, readonly Scope[]>;

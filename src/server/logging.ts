@@ -1,4 +1,4 @@
-/** The log: JSON lines on stderr. The logged properties of an error are listed here, so that nothing else is ever logged. */
+/** The log: JSON lines on stderr. Of an error only the properties listed here are logged. */
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { LogDestination } from '../node/log-destination.ts';
 import type { ServerConfig } from './config.ts';
@@ -14,7 +14,7 @@ interface LoggedError {
   cause?: LoggedError;
 }
 
-/** The log of the server as it runs. */
+/** Creates the log of a running server. */
 export function logToStderr({ logLevel, logFormat }: Pick<ServerConfig, 'logLevel' | 'logFormat'>): Logger {
   return createLogger(logLevel, new LogDestination({ fd: STDERR, format: logFormat }));
 }
@@ -23,7 +23,7 @@ export function createLogger(level: string, to: DestinationStream): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: loggedError } }, to);
 }
 
-/** Type, message, code, stack and causes; never the properties that libraries add to their errors. */
+/** Returns type, message, code, stack and causes of an error, without the properties that libraries add. */
 function loggedError(error: unknown, depth = 0): LoggedError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
   return {

@@ -40,7 +40,7 @@ export { examineServer } from './operations/doctor/doctor.ts';
 export { type MigrationReport, migrateToPostgres } from './operations/migrate-to-postgres.ts';
 
 const DAY_MS = 86_400_000;
-/** Interval at which it looks for work that no notification announced: a clock was set, or another server died with it. */
+/** Interval of polls for work that no notification announced, ms: a clock was set, or another server died with it. */
 const POLL_MS = 60_000;
 const CLUSTER_POLL_MS = 5000;
 /** Time for writes under way after connections were cut, in ms. */
@@ -53,7 +53,7 @@ export interface RunningServer {
   logger: Logger;
   /** Reads the certificate again. Does nothing without TLS. */
   reloadCertificate(): void;
-  /** Finishes open requests, at most for `shutdownMs`, then cuts them. Settles when everything is on disk and closed. */
+  /** Finishes open requests for up to `shutdownMs`, then cuts them. Settles when everything is on disk and closed. */
   stop(): Promise<void>;
 }
 
@@ -64,7 +64,7 @@ export async function startServer(
   tracing: TracingConfig | undefined = readTracingConfig(),
 ): Promise<RunningServer> {
   preparePrivateDirectory(config.dataDir);
-  // Refused before anything is open that would have to be closed again.
+  // Throws before anything is opened that would have to be closed again.
   readSecureContext(config);
   const providers = readProviders(config.providers, readHookEnvironment());
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
@@ -152,7 +152,7 @@ export async function runServer(config: ServerConfig): Promise<void> {
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
 }
 
-/** Starts what keeps the database from growing without end. */
+/** Starts the tasks that limit the size of the database. */
 function startUpkeep(deps: Parameters<typeof startHousekeeping>[0] & Parameters<typeof startAuditRetention>[0]) {
   const parts = [startHousekeeping(deps), startAuditRetention(deps)];
   return { stop: async () => void (await Promise.all(parts.map((part) => part.stop()))) };
@@ -185,7 +185,7 @@ function buildWebhooks(p: {
     now,
     pollMs,
     secret,
-    // A posted execution has ended, so it waits for nothing.
+    // A posted execution has ended, so its retry time is not used.
     wire: (execution) => executionWire(execution, WAKE_RETRY_AFTER_MS),
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
@@ -204,7 +204,7 @@ function admitAgents(
   );
 }
 
-/** Derived from the operation's id and the server's key, so that only its hash has to be stored. */
+/** Returns the function that derives the join token of an operation from its id and the server's key, so that only its hash is stored. */
 function joinTokens({ joinTokenDigest }: ServerKeys) {
   return (operationId: string): { token: string; hash: Buffer } => {
     const token = newJoinToken(joinTokenDigest(operationId));
@@ -222,7 +222,7 @@ function firstSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-/** Agents and waiting clients are disconnected together, because the socket closes only when both have gone. */
+/** Disconnects agents and waiting clients together, because the server closes only when both are disconnected. */
 async function closeInTime(app: App, stopAgents: () => Promise<void>, withinMs: number): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), withinMs);
   try {

@@ -1,4 +1,4 @@
-/** Opens the store that the settings name: the SQLite file of the data directory, or PostgreSQL. */
+/** Opens the configured store: the SQLite file of the data directory, or PostgreSQL. */
 import { join } from 'node:path';
 import { ConfigError } from '../node/config-error.ts';
 import { errorCode } from '../node/error-code.ts';
@@ -14,7 +14,7 @@ export interface OpenStoreOptions extends Required<Pick<SqliteStoreOptions, 'onC
 
 const UNUSABLE_DATABASE = /^(SQLITE_(NOTADB|CORRUPT|CANTOPEN)|EISDIR|ENOTDIR|EACCES|EROFS)/;
 
-/** Rejects with ConfigError if the database cannot be reached, or belongs to servers with another secret key. */
+/** Opens the store. Rejects with ConfigError if the database cannot be reached, or belongs to servers with another secret key. */
 export async function openStore(config: ServerConfig, options: OpenStoreOptions): Promise<Store> {
   const { onCommit, onMachine, version, fingerprint } = options;
   const { databaseUrl: url } = config;
@@ -31,7 +31,7 @@ export async function openStore(config: ServerConfig, options: OpenStoreOptions)
   );
 }
 
-/** Throws ConfigError if the database in the data directory is damaged, or is not one of Execplane. */
+/** Opens the SQLite file. Throws ConfigError if it is damaged, or is not a database of Execplane. */
 function openFile(dataDir: string, options: Pick<SqliteStoreOptions, 'onCommit' | 'onMachine'>): Store {
   const path = join(dataDir, 'execplane.db');
   try {

@@ -1,8 +1,8 @@
-/** Work that is done again and again: each time an interval after the last time has ended, so that it never runs twice at once. */
+/** Repeats work, with an interval between the end of one run and the start of the next, so that runs never overlap. */
 export interface PollDeps {
   work: () => Promise<void>;
   intervalMs: number;
-  /** The work was rejected. It is done again after the next interval. */
+  /** Called when a run was rejected. The next run starts after the interval. */
   failed: (cause: unknown) => void;
 }
 
@@ -21,7 +21,7 @@ export class Poll {
     return this.#stopped;
   }
 
-  /** The work is done for the first time after one interval. */
+  /** Starts. The first run begins after one interval. */
   start(): void {
     if (this.#stopped) return;
     const { work, intervalMs, failed } = this.#deps;
@@ -32,7 +32,7 @@ export class Poll {
     }, intervalMs).unref();
   }
 
-  /** Settles when no work is under way. */
+  /** Stops. Settles when no run is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-/** Sealing of secrets at rest (AES-256-GCM) and keyed digests, with keys derived from one key file of the server. */
+/** Seals secrets at rest (AES-256-GCM) and computes keyed digests, with keys derived from the server's key file. */
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,20 +11,20 @@ const VERSION = 1;
 const KEY_BYTES = 32;
 const NOTHING = Buffer.alloc(0);
 
-/** The input of an execution, which nobody else may read: erased at its end. */
+/** The secret input of an execution, which is erased at its end. */
 export interface SecretInput {
   env: Readonly<Record<string, string>>;
   stdin: Buffer;
 }
 
 export interface Sealer {
-  /** Seals for one execution. `undefined` if there is nothing to hide. */
+  /** Seals the input of an execution. `undefined` if it is empty. */
   seal(executionId: string, input: SecretInput): Buffer | undefined;
-  /** Opens a text that `seal` made for the same execution. Throws if it was changed, moved, or sealed under another key. */
+  /** Opens a result of `seal` for the same execution. Throws if it was changed, moved, or sealed under another key. */
   open(executionId: string, sealed: Buffer | undefined): SecretInput;
 }
 
-/** Returns a keyed digest (HMAC-SHA-256) of the parts, in order. The boundaries of the parts count. */
+/** Computes a keyed digest (HMAC-SHA-256) of the parts, in order, including their boundaries. */
 export type Digest = (...parts: readonly (string | Buffer)[]) => Buffer;
 
 export interface ServerKeys {
@@ -39,11 +39,11 @@ export interface ServerKeys {
   downloadDigest: Digest;
   /** Seals the sessions of the console: 32 bytes. */
   sessionKey: Buffer;
-  /** Seals what a browser keeps while its user signs in with OpenID Connect: 32 bytes. */
+  /** Seals the state of a sign-in with OpenID Connect, which the browser keeps: 32 bytes. */
   signInKey: Buffer;
   /** Seals the tickets of terminals: 32 bytes. */
   ticketKey: Buffer;
-  /** Signs callbacks if several servers share a database. */
+  /** Secret that signs callbacks if several servers share a database. */
   webhookSecret: string;
   /** Identifies the key without revealing it: servers of one database compare it. */
   fingerprint: Buffer;
@@ -55,13 +55,13 @@ const FORMAT: KeyFileFormat = {
   expected: `${KEY_BYTES} bytes in base64url`,
 };
 
-/** Reads the key file of the data directory, or makes it (0600) at the first start. A `keyFile` that is given must exist. */
+/** Reads the key file of the data directory, or creates it (0600) at the first start. A configured `keyFile` must exist. */
 export function loadServerKeys(dataDir: string, keyFile?: string): ServerKeys {
   const encoded = keyFile === undefined ? readOrCreateKeyFile(join(dataDir, 'secret.key'), FORMAT) : readKey(keyFile);
   return serverKeysFrom(Buffer.from(encoded, 'base64url'));
 }
 
-/** Throws ConfigError. A server does not make a file that several servers share. */
+/** Reads a key file that several servers share, and does not create it. Throws ConfigError. */
 function readKey(path: string): string {
   try {
     const key = readFileSync(path, 'utf8').trim();
@@ -92,7 +92,7 @@ function derive(master: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', master, NOTHING, `execplane ${purpose}`, KEY_BYTES));
 }
 
-/** Each execution has its own key, so that random nonces never come near their limit under any of them. */
+/** Creates the sealer. Each execution has its own derived key, so that no key comes near the limit of random nonces. */
 function createSealer(key: Buffer): Sealer {
   const keyOf = (executionId: string): Buffer => createHmac('sha256', key).update(executionId).digest();
   return {
@@ -114,7 +114,7 @@ function createSealer(key: Buffer): Sealer {
   };
 }
 
-/** `__proto__` stays an ordinary name: JSON.parse makes own properties. */
+/** Parses an env. `__proto__` is an ordinary name: JSON.parse creates own properties. */
 function readEnv(json: string): Record<string, string> {
   const env: unknown = json === '' ? {} : JSON.parse(json);
   if (!isStringRecord(env)) throw new Error('the sealed input has a malformed env');

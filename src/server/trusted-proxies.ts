@@ -1,8 +1,8 @@
-/** EXECPLANE_TRUST_PROXY: the proxies whose X-Forwarded-For is trusted. */
+/** Reads EXECPLANE_TRUST_PROXY: the proxies whose X-Forwarded-For is trusted. */
 import { isIP } from 'node:net';
 import { ConfigError } from '../node/config-error.ts';
 
-/** Whether the proxy at `address`, the `hop`th before the server, is trusted; or the addresses of the trusted ones. */
+/** The addresses of the trusted proxies, or a function that decides on the proxy at `address`, the `hop`th before the server. */
 type TrustedProxies = ((address: string, hop: number) => boolean) | string[];
 
 const MAX_HOPS = 16;

@@ -6,7 +6,7 @@ import { readCredential } from '../link/enrolment/credential.ts';
 
 const OTHERS = 0o077;
 
-/** Checks the state directory: it exists, other users have no access, it has a credential, and the disk has room for output. */
+/** Checks that the state directory exists, is closed to other users, has a credential, and that the disk has room for output. */
 export function examineDirectory(dir: string): Finding[] {
   const stat = statSync(dir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {

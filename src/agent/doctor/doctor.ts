@@ -1,4 +1,4 @@
-/** `execplane doctor agent`: checks from outside everything that the agent needs. Changes nothing. */
+/** Implements `execplane doctor agent`: checks everything that the agent needs, from another process. Changes nothing. */
 import type { Finding } from '../../node/finding.ts';
 import type { AgentConfig } from '../config.ts';
 import { becomeOwnerOf } from '../processes/directory-owner.ts';
@@ -9,8 +9,8 @@ import { examineSpawner } from './spawner.ts';
 import { type Credential, readCredential } from '../link/enrolment/credential.ts';
 
 /**
- * Runs all checks; `now` in ms since the epoch. If this process is root, it becomes the owner of the directory for good, so that it sees
- * what the agent sees. Throws if the path of the directory leads over a symbolic link.
+ * Runs all checks; `now` in ms since the epoch. If this process is root, it becomes the owner of the directory for good, so that it has the
+ * same access as the agent. Throws if the path of the directory contains a symbolic link.
  */
 export async function examineAgent(config: AgentConfig, now: number): Promise<Finding[]> {
   becomeOwnerOf(config.dir);
@@ -23,7 +23,7 @@ export async function examineAgent(config: AgentConfig, now: number): Promise<Fi
   ];
 }
 
-/** A damaged credential file counts as none here: the check of the directory reports it. */
+/** Reads the credential. Undefined also for a damaged file, which the check of the directory reports. */
 function credentialOf(dir: string): Credential | undefined {
   try {
     return readCredential(dir);

@@ -9,14 +9,14 @@ import { agentUrl, dial } from '../link/connection/dial.ts';
 import { requestAgent } from '../../node/proxy.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
-/** The server corrects for a wrong clock; certificates, logs and people do not. */
+/** Clock difference from which a warning is given, ms. The server corrects times, but certificates and logs depend on the clock. */
 const CLOCK_MS = 30_000;
 const DAY_MS = 86_400_000;
 const RENEW_DAYS = 14;
 
 type Target = Pick<AgentConfig, 'url' | 'tls' | 'proxy'>;
 
-/** Checks the way to the server: its name, port and TLS, what answers there, and whether it accepts this machine's credential. */
+/** Checks the connection to the server: its name, port and TLS, its answer, and whether it accepts this machine's credential. */
 export async function examineServer(
   target: Target,
   credential: Credential | undefined,
@@ -81,7 +81,7 @@ function answer(origin: string, status: number): Finding {
   );
 }
 
-/** Checks the encryption: https, a certificate that is trusted, and the days until it expires. */
+/** Checks the encryption: https, a trusted certificate, and the days until it expires. */
 function encryption({ socket }: IncomingMessage, now: number): Finding {
   if (!(socket instanceof TLSSocket)) {
     if (isLoopback(socket.remoteAddress ?? '')) return ok('tls', 'plain http, which does not leave this machine');

@@ -3,7 +3,7 @@ import { type Finding, ok, warn } from '../../node/finding.ts';
 import { startSpawner } from '../runner/spawner/index.ts';
 import type { SpawnerEvents } from '../runner/spawner/spawner.ts';
 
-/** Nothing is spawned. */
+/** Callbacks that do nothing, because no command is started. */
 const EVENTS: SpawnerEvents = {
   resolved() {},
   started() {},

@@ -25,7 +25,7 @@ import { runSession, type SessionEnd } from './connection/session.ts';
 import { stopRunner } from '../processes/stop.ts';
 import { packageVersion } from '../../node/version.ts';
 
-/** Finding or starting the runner has a bound of its own, which is shorter. */
+/** Time allowed for the start, ms. Finding or starting the runner has a shorter limit of its own. */
 const START_MS = 60_000;
 
 /** The link process of one directory, from start to detach or stop. */
@@ -34,7 +34,7 @@ export class Agent {
   readonly #log: Logger;
   readonly #onConnected: (machineId: string) => void;
   readonly #liveness: Liveness;
-  /** Aborts when this process is to leave the server. */
+  /** Aborts when this process has to disconnect from the server. */
   readonly #leaving = new AbortController();
   #credential: Credential | undefined;
   /** The credential of the present connection, or of the last one. */
@@ -57,7 +57,7 @@ export class Agent {
     const { dir } = this.#config;
     this.#liveness.expectWithin(START_MS);
     prepareDirectory(dir);
-    // The runner comes first: it accepts one link only, so that the rest is done by one process.
+    // The runner comes first. It accepts one link only, so that a single process does the rest.
     await this.#attachedRunner();
     this.#pidFile = claimPidFile(dir);
     const stopWatching = watchDirectory(dir, this.#log);
@@ -82,14 +82,14 @@ export class Agent {
     }
   }
 
-  /** Leaves the server and the runner. Commands run on. */
+  /** Disconnects from the server and the runner. Commands keep running. */
   detach(): void {
     if (this.#stopping !== undefined) return;
     this.#log.info('detaching: commands keep running');
     this.#leaving.abort();
   }
 
-  /** Ends everything. The link stays until the runner has nothing more to report. */
+  /** Ends all commands. The link stays until the runner has reported everything. */
   stop(): void {
     if (this.#stopping !== undefined) return;
     this.#log.info('stopping: ending all commands');
@@ -144,7 +144,7 @@ export class Agent {
       signal: this.#leaving.signal,
     });
     this.#pidFile?.setLinked(false);
-    // A runner that was told to stop is gone for good: do not start another one.
+    // A runner that was stopped is not started again.
     return end.cause === 'runner_gone' && this.#stopping !== undefined ? { cause: 'aborted' } : end;
   }
 
@@ -177,7 +177,7 @@ export class Agent {
     const { enrolledWith } = this.#credential as Credential;
     try {
       const fresh = await this.#enrol(token);
-      // The token of the settings is still the one that this machine enrolled with: do not try it again.
+      // The machine has enrolled with the token of the settings: it is not tried again.
       this.#credential = { ...fresh, enrolledWith };
       writeCredential(this.#config.dir, this.#credential);
     } catch (error) {
@@ -187,8 +187,8 @@ export class Agent {
   }
 
   /**
-   * Looks for another credential after the server refused this one. It may have been rotated, by this process or by an earlier one that
-   * did not receive the answer. Or the settings hold a new join token: the operator wants the machine back.
+   * Looks for another credential after the server refused this one. The credential may have been rotated, by this process or by an earlier one
+   * that did not receive the answer. Or the settings contain a new join token, because the operator lets the machine join again.
    */
   async #renewCredential(): Promise<boolean> {
     await this.#rotating;

@@ -1,4 +1,4 @@
-/** Tells whether the connection loop still runs: each step states the time within which the next sign of life comes. */
+/** Detects whether the connection loop still runs: each step sets the time within which the next step has to follow. */
 export class Liveness {
   readonly #now: () => number;
   #due = Number.POSITIVE_INFINITY;
@@ -8,12 +8,12 @@ export class Liveness {
     this.#now = now;
   }
 
-  /** Sign of life now; the next one comes within `ms`. */
+  /** Records a step; the next one has to follow within `ms`. */
   expectWithin(ms: number): void {
     this.#due = this.#now() + ms;
   }
 
-  /** Whether the next sign of life is not overdue. */
+  /** Whether the next step is not overdue. */
   get alive(): boolean {
     return this.#now() <= this.#due;
   }

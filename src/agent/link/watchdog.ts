@@ -1,6 +1,6 @@
 /**
- * Tells systemd that the agent lives (WatchdogSec= of the unit). Without these messages systemd kills and restarts the link; commands run
- * on. Node has no datagram Unix sockets, so systemd's own program sends the message.
+ * Sends systemd keep-alive messages (WatchdogSec= of the unit). Without them systemd kills and restarts the link; commands keep running. Node
+ * has no datagram Unix sockets, so systemd's own program sends the messages.
  */
 import { execFile } from 'node:child_process';
 import type { Logger } from 'pino';
@@ -14,7 +14,7 @@ export interface WatchdogOptions {
   program?: string;
 }
 
-/** Sends signs of life, three in each timeout. Returns the function that stops it. */
+/** Sends keep-alive messages, three in each timeout. Returns the function that stops them. */
 export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: WatchdogOptions): () => void {
   const { isAlive, log, program = 'systemd-notify' } = options;
   const env = { NOTIFY_SOCKET: socket, PATH: path };
@@ -23,7 +23,7 @@ export function startWatchdog({ socket, timeoutMs, path }: Watchdog, options: Wa
   let failed = false;
   const tell = () => {
     if (!isAlive()) {
-      log.error('the link hangs: it sends systemd no more signs of life, and systemd will restart it');
+      log.error('the link hangs: it sends systemd no more keep-alive messages, and systemd will restart it');
       return;
     }
     if (sending) return;

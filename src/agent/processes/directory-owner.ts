@@ -1,6 +1,6 @@
 /**
- * The state directory belongs to the agent's user, who may put anything there: symbolic links to files of root, pids of processes of
- * root. Root acts on it as that user, so that it can do no more than the user could.
+ * Lets root act on the state directory as the directory's owner. The agent's user may put anything there, such as symbolic links to files of
+ * root or pids of root's processes. As that user, root can do no more than the user could.
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -42,7 +42,7 @@ interface Owner {
   gid: number;
 }
 
-/** The user that root has to become. Undefined if this is not root, if the directory is root's own, or if there is none. */
+/** Returns the user that root has to become. Undefined if this is not root, or the directory is root's own or does not exist. */
 function ownerFor(dir: string): Owner | undefined {
   if (process.geteuid?.() !== ROOT) return undefined;
   let descriptor: number;
@@ -61,7 +61,7 @@ function ownerFor(dir: string): Owner | undefined {
   }
 }
 
-/** A symbolic link further up may lead to a directory of root, which would then count as root's own. */
+/** Throws for a symbolic link in the path: it may lead to a directory of root, which would then count as root's own. */
 function refuseLinksOnTheWay(dir: string, descriptor: number): void {
   if (process.platform !== 'linux') return;
   const real = readlinkSync(`/proc/self/fd/${descriptor}`);

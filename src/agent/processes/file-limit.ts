@@ -1,4 +1,4 @@
-/** Finds the limit of open files that the agent was started with. */
+/** Determines the limit of open files with which the agent was started. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { processProgram, processRow } from '../../node/process-table.ts';
@@ -12,9 +12,9 @@ interface FileLimit {
 }
 
 /**
- * Returns the soft limit of open files of the process that started this one. Node raises its own soft limit to the hard one, so the first
- * ancestor that is not Node is asked. Its answer does not count if its hard limit differs from ours (somebody set ours), or if its soft
- * limit is not lower. Undefined then: this process's limit is the best that is known.
+ * Returns the soft limit of open files of the process that started this one. Node raises its own soft limit to the hard one, so the limit is
+ * read from the first ancestor that is not Node. Undefined if the ancestor's hard limit differs (the limits of this process were set), or its
+ * soft limit is not lower: then this process's limit is used.
  */
 export function inheritedFileLimit(): number | undefined {
   if (process.platform !== 'linux') return undefined;

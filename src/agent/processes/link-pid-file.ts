@@ -1,4 +1,4 @@
-/** DIR/link.pid: the link process of a directory, and whether it is connected. A pid counts only with its start time. */
+/** The file DIR/link.pid: the link process of a directory, and whether it is connected. A pid counts only with its start time. */
 import { rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readPrivateJson, writePrivateJson } from '../../node/private-file.ts';
@@ -23,7 +23,7 @@ export interface PidFile {
   release(): void;
 }
 
-/** Writes this process down as the link of `dir`, not connected yet. */
+/** Records this process as the link of `dir`, not connected yet. */
 export function claimPidFile(dir: string): PidFile {
   const self = { pid: process.pid, start_time: startTimeOf(process.pid) ?? '', version: packageVersion() };
   let written = false;
@@ -36,7 +36,7 @@ export function claimPidFile(dir: string): PidFile {
         write(linked);
         written = linked;
       } catch {
-        // Readers see the earlier state meanwhile.
+        // Readers get the earlier state until the next write.
       }
     },
     release() {
@@ -64,7 +64,7 @@ function isOfOwner(pid: number, dir: string): boolean {
   return owner === undefined || owner === statSync(dir).uid;
 }
 
-/** A package that was replaced shows its old program as `(deleted)`. */
+/** Whether a process runs Node. The program of a replaced package is shown as `(deleted)`. */
 function runsNode(pid: number): boolean {
   const program = processProgram(pid);
   return program === undefined || basename(program.replace(/ \(deleted\)$/, '')) === basename(process.execPath);

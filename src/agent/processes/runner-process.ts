@@ -29,11 +29,11 @@ type AttachOptions = Pick<RunnerOptions, 'dir' | 'maxConcurrency'>;
 const RUNNER_ENTRY = fileURLToPath(new URL(`../runner/main${extname(import.meta.url)}`, import.meta.url));
 const START_TIMEOUT_MS = 20_000;
 const POLL_INTERVAL_MS = 15;
-/** Within this time a runner that is leaving has left, and one that starts listens. */
+/** Time within which a leaving runner has left and a starting one listens, ms. */
 const LISTEN_TIMEOUT_MS = 3_000;
 /** The signal that makes a runner listen again after its socket was removed. */
 const LISTEN_ANEW = 'SIGHUP';
-/** The runner may still consider a link attached that was killed a moment ago. */
+/** Time for which attaching is repeated after a refusal, ms: the runner may not yet have noticed the death of its last link. */
 const REFUSED_TIMEOUT_MS = 2_000;
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -123,7 +123,7 @@ function runnerArguments({ dir, policyRequired, softFileLimit = inheritedFileLim
   return ['--dir', dir, ...policy, ...files];
 }
 
-/** A runner that yields to another one exits with 0: the other one will answer then. */
+/** Records the exit of a runner. One that yields to another runner exits with 0; then the other one answers. */
 function exitOf(child: ChildProcess): { failed: boolean; reason?: string } {
   const exit: { failed: boolean; reason?: string } = { failed: false };
   child.once('error', (error) => {
@@ -141,7 +141,7 @@ function attach({ dir, maxConcurrency }: AttachOptions): Promise<RunnerSocket | 
   return attachToRunner(dir, { type: 'attach', channel: 1, max_concurrency: maxConcurrency });
 }
 
-/** The runner logs little. Its log file is kept to about a mebibyte. */
+/** Opens the runner's log file, which is limited to about a mebibyte. */
 function openLog(path: string): number {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   return openSync(path, size > MAX_LOG_BYTES ? 'w' : 'a', 0o600);

@@ -1,4 +1,4 @@
-/** Ends an agent and everything it runs: SIGINT does so from inside, `execplane agent stop` from another process. */
+/** Ends an agent and its commands, from the agent itself (SIGINT) or from another process (`execplane agent stop`). */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
 import { findRunner } from '../runner/runner-lock.ts';
@@ -15,7 +15,7 @@ const LINK_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS + 10_000;
 const GONE_TIMEOUT_MS = 5_000;
 const POLL_INTERVAL_MS = 20;
 
-/** Tells the runner to end all commands, and waits until its process is gone. Does not reject. */
+/** Makes the runner end all commands, and waits for the end of its process. Does not reject. */
 export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
   const process = processIdentity(runner.pid);
   if (!runner.closed) {
@@ -32,8 +32,8 @@ export async function stopRunner(runner: RunnerSocket, timeoutMs = STOP_TIMEOUT_
 export type StopResult = 'stopped' | 'nothing_runs';
 
 /**
- * Ends the agent of `dir`, link and runner, and settles when both are gone. Throws if one of them does not leave. If this process is
- * root, it becomes the owner of the directory first, because it cannot trust the files there as root.
+ * Ends the agent of `dir`, link and runner, and settles when both have ended. Throws if one of them does not end. If this process is root, it
+ * becomes the owner of the directory first, because the files there must not be trusted as root.
  */
 export async function stopAgent(dir: string): Promise<StopResult> {
   becomeOwnerOf(dir);
@@ -59,7 +59,7 @@ export async function stopAgent(dir: string): Promise<StopResult> {
   return link === undefined ? 'nothing_runs' : 'stopped';
 }
 
-/** Sends the signal, and SIGKILL after `timeoutMs`. Settles when the process is gone. Does not reject. */
+/** Sends the signal, and SIGKILL after `timeoutMs`. Settles when the process has ended. Does not reject. */
 export async function endProcess(pid: number, signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
   const process = processIdentity(pid);
   kill(process, signal);
@@ -83,6 +83,6 @@ function kill(target: ProcessIdentity | undefined, signal: NodeJS.Signals): void
   try {
     process.kill(target.pid, signal);
   } catch {
-    // The process has just left by itself.
+    // The process has ended.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The frames between link and runner, as schemas. Both ends check what they receive with the functions of schemas/checks.ts, which are
- * generated from these: the runner does not load the schema library. docs/PROTOCOL.md, "Runner socket".
+ * The frames between link and runner, as schemas. Both ends check received frames with the functions of schemas/checks.ts, which are generated
+ * from these schemas, because the runner does not load the schema library. docs/PROTOCOL.md, "Runner socket".
  */
 import { type Static, Type } from 'typebox';
 import { AgentFrameSchema, HelloSchema, ServerFrameSchema } from '../../core/protocol.ts';
@@ -17,9 +17,9 @@ const AttachSchema = Type.Object({
 });
 export type Attach = Static<typeof AttachSchema>;
 
-/** link → runner: the WebSocket is open: send your `state`, and no records until `welcome`. */
+/** link → runner: the WebSocket is open. The runner sends its `state`, and no records until `welcome`. */
 const PrepareSchema = Type.Object({ type: Type.Literal('prepare') });
-/** link → runner: the WebSocket is closed: keep everything in the journal. */
+/** link → runner: the WebSocket is closed. Records stay in the journal. */
 const UnlinkedSchema = Type.Object({ type: Type.Literal('unlinked') });
 /** link → runner: end all commands (SIGTERM, grace, SIGKILL), report their ends, then leave. */
 const StopSchema = Type.Object({
@@ -27,7 +27,7 @@ const StopSchema = Type.Object({
   grace_ms: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
 });
 
-/** Only the link handles credentials: commands may be able to read the runner's memory, so it has none. */
+/** Frames that the link forwards. Only the link handles credentials, because commands may be able to read the runner's memory. */
 const forRunner = ServerFrameSchema.anyOf.filter((schema) => schema.properties.type.const !== 'rotate');
 type ForRunner = Exclude<Static<typeof ServerFrameSchema>, { type: 'rotate' }>;
 
@@ -43,7 +43,7 @@ export type LinkToRunner =
 const AttachedSchema = Type.Object({ type: Type.Literal('attached'), runner_instance: Instance, pid: Pid });
 /** runner → link, instead of `attached`: another link is attached, or the channel versions differ. The runner then closes the socket. */
 const AttachRefusedSchema = Type.Object({ type: Type.Literal('attach_refused'), reason: Type.String() });
-/** runner → link, the answer to `prepare`: the parts of the link's hello that the runner knows. */
+/** runner → link, the answer to `prepare`: the runner's part of the hello. */
 const StateSchema = Type.Object({
   type: Type.Literal('state'),
   ...Type.Pick(HelloSchema, ['runner_instance', 'boot_id', 'last_dispatch_number', 'clock_ms', 'held', 'features'])

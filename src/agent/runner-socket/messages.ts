@@ -35,10 +35,10 @@ export const FROM_RUNNER: Peer<RunnerToLink> = {
 
 const FRAME = 1;
 const RECORDS = 2;
-/** Every message begins with these: u32 length of the rest, u8 kind. */
+/** Bytes before each message: u32 length of the rest, u8 kind. */
 const PREFIX_BYTES = 5;
 const HEADER_BYTES = 9;
-/** Above the largest start (16 MiB of body by default, more if the server allows it). Bounds a broken peer. */
+/** Maximum size of a message, for a faulty peer: above the largest start (16 MiB of body by default, more if the server allows it). */
 const MAX_MESSAGE_BYTES = 1 << 30;
 
 /** Encodes a frame: u32 length of the rest, u8 kind, u32 length of the JSON, the JSON, the attached bytes. */
@@ -62,7 +62,7 @@ export function recordsHeader(bytes: number): Buffer {
   return header;
 }
 
-/** Cuts the bytes of the socket into messages. Throws on anything else: the peer is broken; close the socket. */
+/** Decodes the bytes of the socket to messages. Throws on malformed bytes; then the socket has to be closed. */
 export class MessageDecoder<F extends LinkToRunner | RunnerToLink> {
   readonly #peer: Peer<F>;
   readonly #allocate: (bytes: number) => Buffer;
@@ -70,7 +70,7 @@ export class MessageDecoder<F extends LinkToRunner | RunnerToLink> {
   #message: Buffer = this.#start;
   #filled = 0;
 
-  /** `allocate` gives the memory of each message. The receiver of the message owns that memory from then on. */
+  /** `allocate` returns the memory of each message, which the receiver of the message owns. */
   constructor(peer: Peer<F>, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe) {
     this.#peer = peer;
     this.#allocate = allocate;

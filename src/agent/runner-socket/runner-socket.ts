@@ -7,14 +7,14 @@ import { MessageBuffers } from './message-buffers.ts';
 import { encodeSocketFrame, FROM_RUNNER, MessageDecoder } from './messages.ts';
 import { withShortPath } from './socket-path.ts';
 
-/** The runner refuses this link: another one is attached, or it speaks another version. */
+/** The runner refuses this link: another link is attached, or the versions differ. */
 export class AttachRefusedError extends Error {
   override readonly name = 'AttachRefusedError';
 }
 
 interface RunnerSocketEvents {
   frame: [frame: RunnerToLink];
-  /** Whole records, to be passed on unchanged. Call `giveBack` after that. */
+  /** Whole records, to be forwarded unchanged. Call `giveBack` afterwards. */
   records: [bytes: Buffer];
   drain: [];
   /** Called once, as the last of the listeners. */
@@ -29,7 +29,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
   /** Both come from the answer to `attach`. */
   instance = '';
   pid = 0;
-  /** The runner's last word on whether it accepts new work. A newly connected server has to be told. */
+  /** The runner's last capacity frame, which a newly connected server needs. */
   capacity: Capacity | undefined;
   closed = false;
   readonly #socket: Socket;
@@ -59,21 +59,21 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     });
   }
 
-  /** False if the runner does not keep up: wait for `drain` before sending more. */
+  /** Sends a frame. Returns false if the runner is too slow: wait for `drain` before sending more. */
   send(frame: LinkToRunner, attachment?: Buffer): boolean {
     if (this.closed) return true;
     this.#writeTogether();
     return this.#socket.write(encodeSocketFrame(frame, attachment));
   }
 
-  /** The frames of one turn leave in one write. */
+  /** Writes the frames of one turn of the event loop together. */
   #writeTogether(): void {
     if (this.#socket.writableCorked > 0) return;
     this.#socket.cork();
     process.nextTick(() => this.#socket.uncork());
   }
 
-  /** The records of a message were sent, or are not wanted: their memory is reused. */
+  /** Returns the memory of records that were sent or dropped. */
   giveBack(records: Buffer): void {
     this.#buffers.giveBack(records);
   }
@@ -86,7 +86,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
     this.#socket.resume();
   }
 
-  /** Sends what is written, then closes the socket. The runner runs on. */
+  /** Sends the written frames, then closes the socket. The runner keeps running. */
   detach(): void {
     this.#socket.destroySoon();
   }

@@ -1,12 +1,12 @@
 import { closeSync, openSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** The kernel's limit is 108 bytes with the closing NUL (104 on macOS). */
+/** Maximum length of a socket path, in bytes. The kernel's limit is 108 with the closing NUL (104 on macOS). */
 const MAX_PATH_BYTES = 103;
 
 /**
- * Calls `use` with a path to `dir`/`name` that fits into a socket address: the path itself, the path relative to here, or a path through
- * an open descriptor of the directory.
+ * Calls `use` with a path to `dir`/`name` that fits into a socket address: the path itself, the path relative to the working directory, or a
+ * path through an open descriptor of the directory.
  */
 export async function withShortPath<T>(dir: string, name: string, use: (path: string) => Promise<T>): Promise<T> {
   const fitting = [join(dir, name), relative(process.cwd(), join(dir, name))].find(

@@ -3,8 +3,8 @@ import { closeSync, fstatSync, readdirSync } from 'node:fs';
 const FIRST_INHERITED = 3;
 
 /**
- * Closes the files and directories that this process inherited: otherwise the runner would hold, for its whole life, a lock that somebody
- * held while starting the agent. Call it first: later the platform has opened files of its own.
+ * Closes the files and directories that this process inherited. Otherwise the runner would hold a lock of the process that started the agent
+ * for its whole life. Call it first, before the platform opens files of its own.
  */
 export function closeInherited(): void {
   if (process.platform !== 'linux') return;

@@ -5,7 +5,7 @@ import { parseJson } from '../../core/json.ts';
 import { isInstanceFile } from '../schemas/checks.ts';
 import type { InstanceFile } from '../schemas/files.ts';
 
-/** The state that a runner leaves to the next one when it exits in order, so that the server can send starts in transit again. */
+/** The state that a runner leaves for the next one when it exits in order, so that the server can send starts in transit again. */
 export interface Instance {
   runnerInstance: string;
   /** The highest dispatch number that was accepted. */
@@ -15,8 +15,7 @@ export interface Instance {
 const NAME = 'instance.json';
 
 /**
- * Takes over the instance of the last runner, once, or begins a new one: after a crash or a reboot, nobody knows which starts had
- * arrived.
+ * Continues the instance of the last runner, once, or begins a new one: after a crash or a reboot it is unknown which starts had arrived.
  */
 export function takeInstance(directory: string, bootId: string): Instance {
   const left = take(join(directory, NAME));

@@ -6,21 +6,21 @@ import { encodeSocketFrame, FROM_LINK, MessageDecoder, recordsHeader } from '../
 
 const SOCKET_NAME = 'runner.sock';
 const CHANNEL_VERSION = 1;
-/** Bytes on their way to a link that stopped reading are given up after this time. */
+/** Time for which closing waits for a link that does not read, ms. */
 const FAREWELL_MS = 500;
-/** A link that sends and never reads is cut off: the answers to it would grow without end. */
+/** Unread bytes above which a link that sends and does not read is disconnected. */
 const MAX_UNREAD_BYTES = 8 << 20;
 
 /** Below this size one copy is cheaper than one more write. */
 const COPY_BELOW_BYTES = 64 * 1024;
 
 export interface LinkHandlers {
-  /** A link has attached. The return value is the answer to it. */
+  /** Called when a link attaches. Returns the answer to it. */
   attached(attach: Attach): RunnerToLink;
   frame(frame: Exclude<LinkToRunner, Attach>, attachment: Buffer): void;
-  /** The socket has room again. */
+  /** Called when the socket has room again. */
   drained(): void;
-  /** The link is gone. */
+  /** Called when the link has disconnected. */
   detached(): void;
 }
 
@@ -50,7 +50,7 @@ export class LinkSocket {
     return this.#link !== undefined;
   }
 
-  /** Listens. A socket file that exists belongs to a runner that is gone. */
+  /** Listens. An existing socket file belongs to a runner that has ended. */
   async listen(): Promise<void> {
     rmSync(this.#file, { force: true });
     const umask = process.umask(0o177);
@@ -65,18 +65,18 @@ export class LinkSocket {
     this.#listening = identityOf(this.#file);
   }
 
-  /** Listens on a new socket if the old one is gone. A link that is attached stays. */
+  /** Listens on a new socket if the old one was removed. An attached link stays. */
   async listenAnew(): Promise<void> {
     if (this.#closing || this.#listening === undefined || identityOf(this.#file) === this.#listening) return;
     this.#listening = undefined;
     const before = this.#server;
     this.#server = createServer((socket) => this.#connected(socket));
-    // It stops listening at once, and is done when the earlier links are gone.
+    // The old server stops listening immediately, and ends when the earlier links have disconnected.
     before.close();
     await this.listen();
   }
 
-  /** Disconnects the link, which attaches again. */
+  /** Disconnects the link, which then attaches again. */
   hangUp(): void {
     this.#link?.destroy();
   }
@@ -98,7 +98,7 @@ export class LinkSocket {
     return !link.writableNeedDrain;
   }
 
-  /** Sends what is on its way, disconnects and stops listening, within a bounded time. */
+  /** Sends the written bytes, disconnects and stops listening, within a bounded time. */
   async close(): Promise<void> {
     this.#closing = true;
     const closed = Promise.withResolvers<void>();
@@ -112,7 +112,7 @@ export class LinkSocket {
     if (this.#directoryFd !== undefined) closeSync(this.#directoryFd);
   }
 
-  /** An address holds 107 bytes at most. Through the directory's descriptor it is short, however long the real path is. */
+  /** Returns a short path through the directory's descriptor: a socket address has at most 107 bytes. */
   #path(): string {
     if (process.platform !== 'linux') return join(this.#directory, SOCKET_NAME);
     this.#directoryFd ??= openSync(this.#directory, 'r');
@@ -136,7 +136,7 @@ export class LinkSocket {
           if (message.kind === 'frame') this.#received(socket, message.frame, message.attachment);
         }
       } catch {
-        socket.destroy(); // The peer is broken. The journal has all that matters.
+        socket.destroy(); // The peer is faulty. The reports are in the journal.
       }
     });
   }

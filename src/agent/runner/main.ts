@@ -11,7 +11,7 @@ import { startSpawner } from './spawner/index.ts';
 import { makeDirectory } from '../../node/directory.ts';
 
 const STOP_GRACE_MS = 5000;
-/** A runner that is leaving has left within this time, last messages included. One that stays is the runner of this directory. */
+/** Time within which a leaving runner has left, with its last messages, ms. One that stays longer is the runner of this directory. */
 const LEAVING_MS = 2000;
 
 closeInherited();
@@ -40,9 +40,9 @@ if (await lockWithin(directory, LEAVING_MS)) {
 }
 
 /**
- * Ends this process at once; everything is on disk and closed. It does not use process.exit, which joins the threads of V8 and of libuv:
- * one of them may be waiting for this one (https://github.com/nodejs/node/issues/54918), seen on a busy machine. Nobody would end a
- * runner that hangs like that, and it would keep its directory from every other.
+ * Ends this process immediately; everything is on disk and closed. It does not use process.exit, which joins the threads of V8 and of libuv:
+ * one of them may be waiting for this one (https://github.com/nodejs/node/issues/54918), as seen on a busy machine. A runner that hangs like
+ * that would never end, and would block its directory for every other runner.
  */
 function leave(): void {
   process.kill(process.pid, 'SIGKILL');

@@ -1,8 +1,8 @@
 import type { ExecutionLog } from './journal/execution-log.ts';
 
-/** Bytes that one execution may send before the next one has its turn. */
+/** Maximum bytes that one execution sends before the next one has its turn. */
 const TURN_BYTES = 64 * 1024;
-/** The largest message of records: small enough for runner, link and server to work on one each at the same time. */
+/** Maximum size of a message of records: small, so that runner, link and server work on different messages at the same time. */
 const MESSAGE_BYTES = 96 * 1024;
 /**
  * Time for which the first report of an execution (`started`) waits for a second one, ms: a command that ends at once is then reported in
@@ -13,7 +13,7 @@ const FIRST_REPORT_WAIT_MS = 2;
 export interface OutboxOptions {
   /** Returns the bytes of a report that is on disk. */
   read(log: ExecutionLog, number: number): Buffer;
-  /** A report cannot be read back: nothing more is sent until the link has attached again. */
+  /** Called when a report cannot be read back. Nothing is sent until the link has attached again. */
   unreadable(): void;
   /** Sends records. False when the socket is full, until `drained`. */
   send(records: Buffer[]): boolean;
@@ -34,13 +34,13 @@ interface ExecutionQueue {
 }
 
 /**
- * Sends reports: in order for each execution, each execution in its turn, and never more than the windows of unacknowledged bytes.
- * Reports that are not sent stay only in the journal.
+ * Sends reports: in order for each execution, with the executions in turn, and within the windows of unacknowledged bytes. Unsent reports
+ * stay in the journal only.
  */
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #queues = new Map<string, ExecutionQueue>();
-  /** Executions with something to send and room in their window. A Set is a queue that holds each once. */
+  /** Executions with reports to send and room in their window: a queue without repeats. */
   readonly #ready = new Set<ExecutionQueue>();
   /** Executions whose first report waits for a second one. */
   readonly #held = new Set<ExecutionQueue>();
@@ -58,14 +58,14 @@ export class Outbox {
     return this.#windows !== undefined;
   }
 
-  /** A server is connected: sends all reports in `logs`, except those that the server says it has. */
+  /** Begins to send to a newly connected server: all reports in `logs` that the server has not acknowledged. */
   restart(windows: Windows, logs: Iterable<ExecutionLog>): void {
     this.close();
     this.#windows = windows;
     for (const log of logs) this.offer(log);
   }
 
-  /** The server is disconnected. */
+  /** Stops sending when the server is disconnected. */
   close(): void {
     this.#windows = undefined;
     this.#queues.clear();
@@ -77,7 +77,7 @@ export class Outbox {
     this.#congested = false;
   }
 
-  /** One more report is on disk. */
+  /** Adds a report that is on disk. */
   offer(log: ExecutionLog): void {
     if (this.#windows === undefined) return;
     let queue = this.#queues.get(log.executionId);
@@ -92,7 +92,7 @@ export class Outbox {
     }
   }
 
-  /** Reports of `bytes` bytes in total were acknowledged and dropped, or the execution was forgotten. */
+  /** Handles that reports of `bytes` bytes in total were acknowledged and dropped, or the execution was forgotten. */
   acknowledged(log: ExecutionLog, bytes: number): void {
     const queue = this.#queues.get(log.executionId);
     if (queue === undefined) return;
@@ -107,13 +107,13 @@ export class Outbox {
     } else this.#enqueue(queue);
   }
 
-  /** The socket has room again. */
+  /** Handles that the socket has room again. */
   drained(): void {
     this.#congested = false;
     this.sendMore();
   }
 
-  /** Sends as much as the windows allow. */
+  /** Sends as many reports as the windows allow. */
   sendMore(): void {
     while (!this.#congested && this.#ready.size > 0) {
       let records: Buffer[];

@@ -18,8 +18,8 @@ export async function recover(journal: Journal, bootId: string, reported: () => 
 
 async function end(journal: Journal, log: ExecutionLog, bootId: string): Promise<void> {
   const rebooted = log.process !== undefined && log.process.bootId !== bootId;
-  // After a reboot no process of it can be left, and its pid belongs to another process. If the process table cannot be read, the end is
-  // reported anyway: it says that nothing is known.
+  // After a reboot no process of it can be left, and its pid may belong to another process. If the process table cannot be read, the end is
+  // reported anyway, as an unknown outcome.
   if (!rebooted) await killMarked(log.executionId, log.process).catch(() => {});
   const { stdout_bytes, stderr_bytes, stdout_kept, stderr_kept } = log.tally;
   const ended: EndedPayload = {

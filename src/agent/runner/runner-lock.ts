@@ -22,9 +22,9 @@ export async function lockWithin(directory: string, waitMs: number): Promise<boo
 }
 
 /**
- * Makes this process the only runner of `directory`. Returns false if another one is. Each runner takes the number after the highest that
- * exists; the creation of its file is atomic. A number is never reused, and is removed only by the holder of a higher one: a process that
- * looked too early and takes a low number finds a higher one, and yields. The kernel's own lock, flock(2), is not available in Node.
+ * Makes this process the only runner of `directory`. Returns false if another one is. Each runner creates, atomically, a file with the number
+ * after the highest one. A number is never reused, and is removed only by the holder of a higher one: a process that read too early and
+ * creates a low number finds a higher one, and yields. The kernel's own lock, flock(2), is not available in Node.
  */
 export function lockDirectory(directory: string): boolean {
   const self = processIdentity(process.pid);
@@ -67,7 +67,7 @@ function taken(directory: string): number[] {
     .map(Number);
 }
 
-/** Returns false if the name is taken. The file has its content from the first moment on. */
+/** Creates a file together with its content. Returns false if the name is taken. */
 function create(draft: string, path: string): boolean {
   try {
     linkSync(draft, path);

@@ -23,7 +23,7 @@ import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 import { SpawnerSupervisor } from './spawner-supervisor.ts';
 import { DirectoryPresence, makeDirectory } from '../../node/directory.ts';
 
-/** Time for which a runner that stops waits for the acknowledgement of its last reports. After it they stay in the journal. */
+/** Time for which a stopping runner waits for the acknowledgement of its last reports, ms. Afterwards they stay in the journal. */
 const LAST_ACKS_MS = 10_000;
 
 export interface RunnerOptions {
@@ -33,7 +33,7 @@ export interface RunnerOptions {
   policy: Policy;
   log: RunnerLog;
   startSpawner: (events: SpawnerEvents) => Promise<Spawner>;
-  /** Without a link and without commands the runner leaves after this time. */
+  /** Time without a link and without commands after which the runner exits, ms. */
   idleMs?: number;
   /** Delay after a failed write to the journal. */
   diskRetryMs?: number;
@@ -42,8 +42,8 @@ export interface RunnerOptions {
 }
 
 /**
- * The process that owns the commands of a machine. It lives until it is stopped, or until it has no commands and no link for some time.
- * `left` settles then.
+ * The process that owns the commands of a machine. It runs until it is stopped, or until it has had no commands and no link for some time.
+ * Then `left` settles.
  */
 export class Runner {
   readonly left: Promise<void>;
@@ -111,7 +111,7 @@ export class Runner {
     };
   }
 
-  /** Takes over the executions of the last runner, then listens for a link. */
+  /** Recovers the executions of the last runner, then listens for a link. */
   async start(): Promise<void> {
     const recovered = recover(this.#journal, bootId(), () => this.#writer.schedule());
     await this.#supervisor.open();
@@ -123,12 +123,12 @@ export class Runner {
     });
   }
 
-  /** Makes the socket for links again if somebody has removed it. */
+  /** Creates the socket for links again if it was removed. */
   async listenAnew(): Promise<void> {
     await this.#socket.listenAnew();
   }
 
-  /** Ends everything: no new work, SIGTERM, SIGKILL after `graceMs`. Leaves when all ends are reported. */
+  /** Ends all commands: no new work, SIGTERM, SIGKILL after `graceMs`. Exits when all ends are reported. */
   stop(graceMs: number): void {
     if (!this.#stopping) {
       this.#stopping = true;
@@ -171,7 +171,7 @@ export class Runner {
     );
   }
 
-  /** Artifacts leave half of the journal to reports that must not wait: output, and the ends of executions. */
+  /** Settles when artifacts may be added: half of the journal is reserved for output and the ends of executions. */
   #room(): Promise<void> {
     this.#writer.schedule();
     return new Promise((resolve) => this.#waitingForRoom.push(resolve));
@@ -244,7 +244,7 @@ export class Runner {
     }
   }
 
-  /** Nothing runs. Unacknowledged reports stay in the journal; the next runner continues as the same instance. */
+  /** Exits, when nothing runs. Unacknowledged reports stay in the journal; the next runner continues as the same instance. */
   readonly #leaveNow = (): void => {
     if (this.#leaving) return;
     this.#leaving = true;

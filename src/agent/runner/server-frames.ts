@@ -22,7 +22,7 @@ export interface RunnerParts {
   refusal(): 'stopping' | 'disk_full' | undefined;
 }
 
-/** Acts on a frame of the server. A repeated or outdated frame, or one about an unknown execution, changes nothing. */
+/** Handles a frame of the server. A repeated or outdated frame, or one about an unknown execution, changes nothing. */
 export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attachment: Buffer): void {
   const { executions, writer } = parts;
   switch (frame.type) {
@@ -60,14 +60,14 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
   writer.schedule();
 }
 
-/** Tells the server whether new work is accepted. */
+/** Reports to the server whether new work is accepted. */
 export function sendCapacity(parts: RunnerParts): void {
   if (!parts.outbox.open) return;
   const reason = parts.refusal();
   parts.socket.send({ type: 'capacity', accepting: reason === undefined, ...(reason && { reason }) });
 }
 
-/** Tells the server how much of a live stdin was passed on. */
+/** Reports to the server the offset of a live stdin. */
 export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   const { stdin, log } = execution;
   if (stdin === undefined || !parts.outbox.open) return;
@@ -75,7 +75,7 @@ export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, offset, closed });
 }
 
-/** Tells the server what a command has used so far. */
+/** Reports to the server the usage of a command so far. */
 function sendUsage({ executions, socket }: RunnerParts, executionId: string): void {
   const usage = executions.get(executionId)?.usage();
   socket.send({ type: 'usage', execution_id: executionId, ...usageFields(usage) });
@@ -90,8 +90,8 @@ function welcome(parts: RunnerParts, frame: Welcome): void {
 }
 
 /**
- * Accepts a start, once: for this instance, and above every number that was accepted. While the runner stops it accepts nothing; the
- * number then stays above the one that the next runner states, and the server sends the start again.
+ * Accepts a start, once: for this instance, with a number above every accepted one. A stopping runner accepts nothing; then the number stays
+ * above the one that the next runner reports, and the server sends the start again.
  */
 function start(parts: RunnerParts, frame: Start, attachment: Buffer): void {
   const { instance, journal, executions } = parts;

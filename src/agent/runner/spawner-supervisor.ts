@@ -7,7 +7,7 @@ const RETRY_MS = 1000;
 /** The controllers of the limits: memory, processors, processes. */
 const ALL_LIMITS = 3;
 
-/** Keeps a spawner running for the executions: starts a new one if the last was lost. `close` ends that. */
+/** Keeps a spawner running for the executions, and starts a new one if it is lost. `close` ends that. */
 export class SpawnerSupervisor {
   readonly #start: (events: SpawnerEvents) => Promise<Spawner>;
   readonly #executions: Executions;
@@ -37,7 +37,7 @@ export class SpawnerSupervisor {
     await this.#spawner?.close();
   }
 
-  /** Nobody can see what the commands of the lost spawner do: they are killed and end as lost. */
+  /** Kills the commands of a lost spawner, whose processes cannot be followed any more, and ends them as lost. */
   async #lost(reason: string): Promise<void> {
     this.#spawner = undefined;
     const lost = this.#executions.loseSpawner();

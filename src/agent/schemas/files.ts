@@ -1,4 +1,4 @@
-/** The files in the agent's directory, as schemas. The functions of checks.ts, which are generated from these, check them. */
+/** The files in the agent's directory, as schemas. The functions of checks.ts, which are generated from the schemas, check them. */
 import { type Static, Type } from 'typebox';
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });

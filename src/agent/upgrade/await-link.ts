@@ -3,7 +3,7 @@ import { asOwnerOf } from '../processes/directory-owner.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 
 const POLL_INTERVAL_MS = 50;
-/** A link has to stay connected this long: one that fails at its first frame does not count as connected. */
+/** Time for which a link has to stay connected, ms: one that fails at its first frame does not count as connected. */
 const STEADY_MS = 3_000;
 
 export interface ExpectedLink {
@@ -15,7 +15,7 @@ export interface ExpectedLink {
   withinMs: number;
 }
 
-/** Waits until the link of this version is connected to the server and stays so. Else returns what happened instead. */
+/** Waits until the link of this version is steadily connected to the server. Returns undefined then, otherwise the reason of the failure. */
 export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLink): Promise<string | undefined> {
   const until = performance.now() + withinMs;
   let steady = { pid: 0, since: 0 };

@@ -1,6 +1,6 @@
 import type { LinkProcess } from '../processes/link-pid-file.ts';
 
-/** The upgrade that is asked for. */
+/** A requested upgrade. */
 export interface ChangeRequest {
   /** State directory of the agent. */
   dir: string;
@@ -10,14 +10,14 @@ export interface ChangeRequest {
   before: LinkProcess;
 }
 
-/** Another version, ready to be put in the place of the present one. Making it has changed nothing yet. */
+/** A prepared change to another version. Nothing is changed before `apply`. */
 export interface Change {
   /** The new version. */
   version: string;
-  /** Puts the new program in place, and has the old link replaced. Rejects if that fails half-way. */
+  /** Installs the new program and replaces the old link. Rejects if that fails half-way. */
   apply(): Promise<void>;
-  /** Puts the old program back, however far `apply` came, and has the link replaced again. */
+  /** Restores the old program after a complete or partial `apply`, and replaces the link again. */
   revert(): Promise<void>;
-  /** Removes what was needed only during the change. `kept`: whether the new version stays. */
+  /** Removes files that were needed during the change only. `kept`: whether the new version stays. */
   dispose(kept: boolean): void;
 }

@@ -1,4 +1,4 @@
-/** Upgrades an agent that came from the Debian packages: dpkg replaces the files, and the packages restart the unit. */
+/** Upgrades an agent that was installed from Debian packages: dpkg replaces the files, and the packages restart the unit. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -38,7 +38,7 @@ export async function changePackages(to: string): Promise<Change> {
   }
 }
 
-/** All packages have one version, and an older server does not open the database of a newer one: a change could not be undone. */
+/** Throws if the server is installed from the same packages: an older server cannot open the database of a newer one. */
 async function refuseWithServer(): Promise<void> {
   const status = await runTool('dpkg-query', ['--status', 'execplane-server']).catch(() => '');
   if (!status.includes('\nStatus: install ok installed\n')) return;
@@ -60,7 +60,7 @@ function packageIn(folder: string, name: string, architecture: string): string {
   return join(folder, file);
 }
 
-/** Unpacks the program of a package elsewhere, to see whether it runs on this machine. */
+/** Unpacks the program of a package elsewhere, and checks that it runs on this machine. Returns its version. */
 async function tryPackage(file: string, folder: string): Promise<string> {
   await runTool('dpkg-deb', ['--extract', file, folder]);
   const version = await tryProgram(join(folder, 'usr/lib/execplane'));

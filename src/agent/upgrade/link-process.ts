@@ -1,4 +1,4 @@
-/** Link processes on Linux: how one was started, which of them run a certain program, and starting a replacement. */
+/** Finds, ends and starts link processes on Linux. */
 import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -8,7 +8,7 @@ import { findLink } from '../processes/link-pid-file.ts';
 import { endProcess } from '../processes/stop.ts';
 import { processIds } from '../../node/process-table.ts';
 
-/** How a link was started. */
+/** The arguments, environment and user with which a link was started. */
 export interface StartedAs {
   /** The arguments after `agent`. */
   args: readonly string[];
@@ -22,7 +22,7 @@ const DETACH_TIMEOUT_MS = 10_000;
 const SUPERVISOR_TIMEOUT_MS = 10_000;
 const POLL_INTERVAL_MS = 50;
 
-/** Reads from /proc how the link `pid` was started. Throws if that cannot be seen. */
+/** Reads from /proc how the link `pid` was started. Throws if that cannot be read. */
 export function startedAs(pid: number): StartedAs {
   const command = fieldsOf(pid, 'cmdline');
   const main = command.findIndex((arg) => arg.endsWith(MAIN));
@@ -34,7 +34,7 @@ export function startedAs(pid: number): StartedAs {
   return { args: command.slice(main + 2), env: environmentOf(pid), cwd: readlinkSync(`/proc/${pid}/cwd`) };
 }
 
-/** Without the secrets, which a link wipes from /proc; it has a credential of its own by now. */
+/** Returns the environment of a process, without the secrets, which a link wipes from /proc; it has a credential by now. */
 function environmentOf(pid: number): Record<string, string> {
   const entries = fieldsOf(pid, 'environ').map((entry): [string, string] => {
     const at = entry.indexOf('=');
@@ -50,19 +50,19 @@ export async function endLinksOf(root: string): Promise<void> {
   await Promise.all(links.map(detachLink));
 }
 
-/** Makes a link leave its commands and end. One that hangs is killed. */
+/** Makes a link detach from its commands and end. One that hangs is killed. */
 export async function detachLink(pid: number): Promise<void> {
   await endProcess(pid, 'SIGTERM', DETACH_TIMEOUT_MS);
 }
 
-/** `node MAIN agent` (`node -- MAIN agent` by the launcher), with any options: not `agent stop`, not the runner. */
+/** Whether a command line is that of a link: `node MAIN agent` (`node -- MAIN agent` by the launcher) with any options. */
 function isLinkOf(main: string, [, ...args]: readonly string[]): boolean {
   const [script, command, next] = args[0] === '--' ? args.slice(1) : args;
   if (script === undefined || resolve(script) !== main || command !== 'agent') return false;
   return next === undefined || next.startsWith('-');
 }
 
-/** Waits for a service manager to start the program again. If none does, starts it the way it was started before. */
+/** Waits for a service manager to start the program again. If none does, starts it in the same way as before. */
 export async function startedAgain(dir: string, program: string, as: StartedAs): Promise<void> {
   const until = performance.now() + SUPERVISOR_TIMEOUT_MS;
   while (performance.now() < until) {
@@ -81,7 +81,7 @@ export async function startedAgain(dir: string, program: string, as: StartedAs):
     // As the agent's user, if root upgrades.
     ...(process.getuid?.() === 0 ? { uid, gid } : {}),
   });
-  // The result shows in the link that comes, or does not.
+  // A failed start shows as a missing link.
   child.once('error', () => {});
   child.unref();
   closeSync(log);

@@ -1,4 +1,4 @@
-/** Upgrades an agent from a tarball: a symbolic link beside its folder names the present version. */
+/** Upgrades an agent from a tarball. A symbolic link beside its folder leads to the present version. */
 import { existsSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Change, ChangeRequest } from './change.ts';

@@ -1,4 +1,4 @@
-/** Makes a package of an installed one again, for the way back: nobody kept the file that it came from. */
+/** Builds a package from an installed one, to restore it: the file that it was installed from is not kept. */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from './run-tool.ts';
@@ -39,7 +39,7 @@ export function controlOf(status: string): string {
   return status.replace(/^(Status|Config-Version): .*\n/gm, '').replace(/^Conffiles:\n( .*\n)*/m, '');
 }
 
-/** Folders are made again as needed: /lib, a symbolic link, would not come out as it went in. */
+/** Whether a path is packed as a file. Folders are created as needed, because /lib, a symbolic link, would become a folder. */
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 const MAX_OUTPUT_BYTES = 1 << 26;
-/** Allows for unpacking 130 MB on a slow disk, and for a service that takes its time to stop. */
+/** Time limit of a tool, ms. It allows for unpacking 130 MB on a slow disk, and for a service that stops slowly. */
 const TIMEOUT_MS = 600_000;
 const SHOWN_LINES = 3;
 

@@ -24,7 +24,7 @@ export interface UpgradeOptions {
 /** The program that this process runs, in the source and in the build. */
 const ROOT = resolve(fileURLToPath(new URL('../../..', import.meta.url)));
 
-/** The old version gets this much time to come back, even if `withinMs` is shorter. */
+/** Minimum time for the old version to connect again, ms, even if `withinMs` is shorter. */
 const WAY_BACK_MS = 60_000;
 
 /** Replaces the link, and settles when the new one is connected. If it is not in time, puts the old one back and rejects. */
@@ -49,7 +49,7 @@ export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): 
   }
 }
 
-/** Requires a connected link: without it nobody could tell whether the new version works. */
+/** Returns the connected link. Throws without one, because then the upgrade could not be verified. */
 function presentLink(dir: string): LinkProcess {
   const link = asOwnerOf(dir, () => findLink(dir));
   if (link === undefined) {

@@ -1,4 +1,4 @@
-/** Constructs the control plane: implements the interface of the HTTP routes (control.ts), and serves the agents that were let in. */
+/** Constructs the control plane, which implements the interface for the HTTP routes (control.ts) and serves authenticated agents. */
 import type { Logger } from 'pino';
 import { ApiError } from '../../core/errors.ts';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
@@ -59,7 +59,7 @@ export interface ControlPlaneDeps {
   logger: Logger;
   /** ms since the epoch. */
   now?: () => number;
-  /** An execution with a callback_url has ended. */
+  /** Called when an execution with a callback_url has ended. */
   callbackDue?: () => void;
   observer?: ExecutionObserver;
   elsewhere?: ChangedElsewhere;
@@ -68,10 +68,10 @@ export interface ControlPlaneDeps {
 export interface RunningControlPlane extends ControlPlane {
   /** ms since the epoch, by the clock that all servers share. */
   readonly now: () => number;
-  /** An agent has presented its credential: starts its session. */
+  /** Starts the session of an authenticated agent. */
   admit(agent: AdmittedAgent): void;
   readonly terminals: Terminals;
-  /** Lets agents in and starts the deadlines. Rejects if the other servers of its database cannot be joined. */
+  /** Starts to accept agents, and the deadlines. Rejects if this server cannot join the other servers of its database. */
   start(): Promise<void>;
   /** Disconnects agents, answers waiting clients, and settles when all writes are done. The store belongs to the caller. */
   stop(): Promise<void>;
@@ -79,12 +79,12 @@ export interface RunningControlPlane extends ControlPlane {
   counts(): { links: number; subscribed: number };
 }
 
-/** A terminal without a client is closed after this time. */
+/** Default time after which a terminal without a client is closed, ms. */
 const DETACHED_MS = 24 * 3600 * 1000;
 
 const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };
 
-/** Constructs it. `start` starts it, `stop` disposes of everything that it owns. */
+/** Constructs the control plane. `start` starts it, `stop` disposes of everything that it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
   const { store, sealer } = deps;
   const clock = store.cluster && new ClusterClock();

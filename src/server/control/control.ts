@@ -1,5 +1,5 @@
 /**
- * The interface of the control plane for the HTTP routes: separates src/server/http from dispatch, agents and live. Implemented in
+ * The interface of the control plane for the HTTP routes, which separates src/server/http from dispatch, agents and live. Implemented in
  * control-plane.ts.
  */
 import type { Limits, TerminalSize } from '../../core/launch-options.ts';
@@ -36,55 +36,55 @@ export interface CreateRequest extends OnBehalf {
   trace?: Context;
 }
 
-/** `key_queue_full`: the requests of its key that wait on all machines are too large together. */
+/** `key_queue_full`: the waiting requests of its API key, on all machines, are too large together. */
 export type CreateResult = CreateOutcome | { outcome: 'key_queue_full' };
 
 export interface ControlPlane {
-  /** Whether agents are let in and requests served now. */
+  /** Whether the server accepts agents and requests now. */
   readonly ready: boolean;
   /** Number of servers that share the load: each takes its part of limits that apply to all together. */
   readonly servers: number;
   create(request: CreateRequest): Promise<CreateResult>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
-  /** `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  /** Sends a signal. `not_running`: the execution still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /**
-   * Passes on a piece of live stdin. Settles when the runner has taken it over. `offset` is the place of the bytes (absent: after all
-   * earlier ones). `offset` in the answer: bytes of stdin taken over so far.
+   * Sends a piece of live stdin. Settles when the runner has acknowledged it. `offset`: position of its first byte (absent: after all earlier
+   * bytes). `offset` in the answer: bytes of stdin that the runner has acknowledged so far.
    */
   writeStdin(request: StdinRequest): Promise<StdinOutcome>;
-  /** Sets the size of its terminal. `not_running`: it still waits; `agent_away`: its agent is not connected. A terminal one: `stale`. */
+  /** Sets the size of a terminal. `not_running`: it still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
-  /** Returns what its processes have used: until its end as its agent says now, if that is known. */
+  /** Returns the usage of an execution's processes: of a running one, as its agent reports it now. Undefined if it is not known. */
   usage(execution: Execution): Promise<UsagePayload | undefined>;
-  /** A reader has everything before `offset` of a stream in stream mode: deletes it, and the command may produce more. */
+  /** Deletes the bytes before `offset` of a stream in stream mode, which a reader has received, so that the command may produce more. */
   releaseOutput(p: {
     machineId: string;
     executionId: string;
     stream: 'stdout' | 'stderr';
     offset: number;
   }): Promise<ReleaseOutcome>;
-  /** Calls `listener` after each commit that touches the execution. Returns the unsubscription. In memory, bounded by its callers. */
+  /** Calls `listener` after each commit that changes the execution. Returns the unsubscription. The callers limit their number. */
   subscribe(executionId: string, listener: Listener): () => void;
   /** Settles with the execution when it is terminal, or after `waitMs`, or when `signal` aborts. */
   waitForEnd(p: { execution: Execution; waitMs: number; signal: AbortSignal }): Promise<Execution>;
-  /** Settles when there are events past `afterSequence`, the execution is terminal, `waitMs` are over or `signal` aborts. */
+  /** Settles when there are events past `afterSequence`, the execution is terminal, `waitMs` have passed or `signal` aborts. */
   waitForEvents(p: {
     execution: Execution;
     afterSequence: number;
     waitMs: number;
     signal: AbortSignal;
   }): Promise<Execution>;
-  /** Tells the other servers of a change that a request there may wait for. Does nothing without other servers. */
+  /** Sends the other servers a hint of a change that a request there may wait for. Does nothing without other servers. */
   tell(hint: ChangeHint): void;
-  /** The machine was removed, and these ended with it: kills its commands, closes its connection. */
+  /** Kills the commands of a removed machine and closes its connection. `ended`: the executions that ended with it. */
   machineRemoved(machineId: string, ended: readonly Execution[]): Promise<void>;
-  /** The store ended these otherwise than by reports of their agents. */
+  /** Notifies listeners of executions that ended without a report of their agents. */
   ended(executions: readonly Execution[]): void;
-  /** Disconnects the machine's agent. Settles when that is written. */
+  /** Disconnects the machine's agent. Settles when the disconnect is written. */
   detachAgent(machineId: string): Promise<void>;
-  /** The credential of this machine was replaced or revoked: closes its connection at once. */
+  /** Closes the connection of a machine whose credential was replaced or revoked. */
   credentialChanged(machineId: string): Promise<void>;
-  /** Asks the agent of this machine to enrol again with this join token. */
+  /** Makes the agent of a machine enrol again with a join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
 }

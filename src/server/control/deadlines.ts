@@ -1,6 +1,6 @@
 /**
- * Deadlines: an execution that waits past its expires_at expires; one that runs on a machine that is offline for too long is lost; output
- * in stream mode that nobody reads is not waited for any more.
+ * Enforces deadlines: executions that wait past their expires_at expire, those that run on a machine that is offline for too long are lost,
+ * and stream mode ends for output that nobody reads.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -10,7 +10,7 @@ import type { MachineCommands } from './commands/machine-commands.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;
-/** The store is asked at least this often what expires next: another server may have created it, and a clock may have been set. */
+/** Maximum interval between queries of the next expiry, ms: another server may have created the execution, or a clock may have been set. */
 const POLL_INTERVAL_MS = 5000;
 const MIN_SWEEP_INTERVAL_MS = 50;
 const LOST = 'The agent was offline for longer than the server waits: the outcome of the command is not known.';
@@ -31,7 +31,7 @@ export interface DeadlineDeps {
 export class Deadlines {
   readonly #deps: DeadlineDeps;
   readonly #sweepIntervalMs: number;
-  /** Time at which the next one expires, as far as is known. */
+  /** Earliest known expires_at of the waiting executions. */
   #due = Number.POSITIVE_INFINITY;
   #expiryTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -49,7 +49,7 @@ export class Deadlines {
     this.#sweepLater();
   }
 
-  /** An execution waits that expires at `expiresAt` (ms since the epoch). */
+  /** Notes that an execution waits which expires at `expiresAt` (ms since the epoch). */
   waitsUntil(expiresAt: number): void {
     if (expiresAt < this.#due) this.#wakeAt(expiresAt);
   }
@@ -74,7 +74,7 @@ export class Deadlines {
   async #expire(): Promise<void> {
     const { store, commits, log, now } = this.#deps;
     const reached = now() >= this.#due;
-    // An execution created here from now on with an earlier time sets the timer itself.
+    // An execution that is created from here on with an earlier time sets the timer itself.
     this.#due = Number.POSITIVE_INFINITY;
     let next = Number.POSITIVE_INFINITY;
     try {
@@ -96,7 +96,7 @@ export class Deadlines {
     this.#sweepTimer.unref();
   }
 
-  /** One query by index, whatever the number of machines. The store counts from the time at which agents could last reconnect. */
+  /** Ends the executions of lost agents, with one query by index. The store counts from the time at which agents could last reconnect. */
   async #sweep(): Promise<void> {
     const { store, now, agentLostAfterMs, commits } = this.#deps;
     const awaySince = now() - agentLostAfterMs;
@@ -126,7 +126,7 @@ export class Deadlines {
   }
 }
 
-/** Ends the executions that are due, one batch per turn, and reports it. */
+/** Ends the executions that are due, one batch per turn of the event loop, and notifies the listeners. */
 async function inBatches(end: (limit: number) => Promise<Execution[]>, commits: CommitListener): Promise<void> {
   for (;;) {
     const ended = await end(BATCH);

@@ -1,4 +1,4 @@
-/** Dispatch: an execution is marked for its machine's agent and committed before its start is sent, or it waits. */
+/** Creates and dispatches executions. The dispatch is committed before the start is sent; without a free slot the execution waits. */
 import { customAlphabet } from 'nanoid';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import { queuedBytesOf } from '../../core/decisions/queue.ts';
@@ -33,11 +33,11 @@ export interface DispatchDeps {
   };
   commits: CommitListener;
   observer: Pick<ExecutionObserver, 'created'>;
-  /** An execution waits that expires at this time (ms since the epoch). */
+  /** Called when an execution waits that expires at this time (ms since the epoch). */
   waitsUntil: (expiresAt: number) => void;
 }
 
-/** Creates executions, and gives them to a connected agent with a free slot. */
+/** Creates executions, and dispatches them to a connected agent with a free slot. */
 export class Dispatcher {
   readonly #deps: DispatchDeps;
   readonly #queuedBytes: QueuedBytes;
@@ -47,7 +47,7 @@ export class Dispatcher {
     this.#queuedBytes = new QueuedBytes(deps.store, deps.settings.queueBytesPerKey, deps.now);
   }
 
-  /** Commits a new execution, marked for the agent in the same transaction if it has a free slot and no other execution waits. */
+  /** Commits a new execution. It is dispatched in the same transaction if the agent has a free slot and no other execution waits. */
   async create(request: CreateRequest): Promise<CreateResult> {
     const { store, sessions, settings } = this.#deps;
     const { machineId } = request;
@@ -104,7 +104,7 @@ export class Dispatcher {
   }
 }
 
-/** Ids made at about the same time are adjacent in the index: a create touches its newest page, not any page of the history. */
+/** Returns a new id. Ids of about the same time are adjacent in the index, so that a create changes its newest page only. */
 function freshId(prefix: 'ex' | 'term', now: number): string {
   return `${prefix}-${now.toString(36)}${randomPart()}`;
 }

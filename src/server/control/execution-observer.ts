@@ -3,15 +3,15 @@ import type { Execution } from '../../store/store.ts';
 import type { CreateRequest } from './control.ts';
 
 export interface ExecutionObserver {
-  /** A new execution is on disk. Called before any other callback for it. */
+  /** Called when a new execution is on disk, before any other callback for it. */
   created(execution: Execution, request: CreateRequest): void;
-  /** Its start was given to the connection of its agent; again if the first one did not arrive. */
+  /** Called when the start of an execution was sent; again if the first one did not arrive. */
   dispatched(execution: Execution): void;
-  /** A change of it was committed; with its state after that. */
+  /** Called with the state of an execution after a committed change. */
   committed(execution: Execution): void;
 }
 
-/** Calls all of them, in this order. */
+/** Returns an observer that calls all of `observers`, in order. */
 export function observeAll(observers: readonly Partial<ExecutionObserver>[]): ExecutionObserver {
   return {
     created: (execution, request) => {

@@ -1,22 +1,22 @@
-/** Bounds the bytes of requests that one API key has waiting on all machines together. */
+/** Limits the bytes of the waiting requests of one API key on all machines together. */
 import type { Store } from '../../store/store.ts';
 
-/** A key that was refused is refused without asking the store again for this long, ms. */
+/** Time for which a refused key is refused again without reading the store, ms. */
 const REFUSED_MS = 1000;
-/** Keys in memory. Those of a server are far fewer. */
+/** Maximum number of keys in memory. Servers have far fewer. */
 const MAX_KEYS = 10_000;
 
 /** The sum for one API key. */
 interface Known {
-  /** Bytes that waited when the store was last asked, plus those of all requests admitted since. */
+  /** Waiting bytes when the store was last read, plus those of all requests admitted since. */
   bytes: number;
   /** Requests are refused until this time, ms. */
   refusedUntil: number;
 }
 
 /**
- * Adds up what each key leaves waiting. Requests that leave the queue are not followed: only when the sum reaches the limit the store is
- * asked how much still waits. Other servers count for themselves, so that a key may have the limit once for each server.
+ * Adds up the bytes that each key leaves waiting. Requests that leave the queue are not subtracted: the store is read again only when the sum
+ * reaches the limit. Each server counts its own requests, so that a key may reach the limit on each server.
  */
 export class QueuedBytes {
   readonly #store: Pick<Store, 'queuedBytes'>;
@@ -30,14 +30,14 @@ export class QueuedBytes {
     this.#now = now;
   }
 
-  /** Returns whether a request of this size may wait, and counts it. One that is larger than the limit may wait alone. */
+  /** Counts a request of `bytes` bytes, and returns whether it may wait. A request larger than the limit may wait alone. */
   async admits(createdBy: string, bytes: number): Promise<boolean> {
     const known = this.#known.get(createdBy) ?? (await this.#ask(createdBy));
     if (known.refusedUntil > this.#now()) return false;
     if (known.bytes > 0 && known.bytes + bytes > this.#limit) {
       const before = known.bytes;
       const waiting = await this.#store.queuedBytes({ createdBy });
-      // What was added meanwhile may be missing in the sum.
+      // Requests admitted meanwhile may be missing in the sum that was read.
       known.bytes = waiting + Math.max(0, known.bytes - before);
       if (known.bytes > 0 && known.bytes + bytes > this.#limit) {
         known.refusedUntil = this.#now() + REFUSED_MS;
@@ -48,7 +48,7 @@ export class QueuedBytes {
     return true;
   }
 
-  /** A server that has just started knows nothing of what waits. */
+  /** Reads the waiting bytes of a key for the first time since the start of the server. */
   async #ask(createdBy: string): Promise<Known> {
     const bytes = await this.#store.queuedBytes({ createdBy });
     const present = this.#known.get(createdBy);

@@ -1,4 +1,4 @@
-/** HttpContext: the dependencies of the routes. Built once in app.ts and passed to each of them. */
+/** HttpContext: the dependencies of the routes. Built once in app.ts and passed to each route. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, RawServerDefault } from 'fastify';
@@ -33,7 +33,7 @@ export interface HttpContext {
   now: () => number;
   keys: KeyRing;
   consoleSessions: ConsoleSessions;
-  /** Seals what a browser keeps during a sign-in with OpenID Connect: 32 bytes. */
+  /** Key (32 bytes) that seals the state of a sign-in with OpenID Connect, which the browser keeps. */
   signInKey: Buffer;
   /** Absent: people sign in with API keys only. */
   openIdConnect: OpenIdConnect | undefined;

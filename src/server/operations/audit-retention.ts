@@ -7,9 +7,9 @@ import { Poll } from '../poll.ts';
 
 const ROUND_MS = 30_000;
 const DAY_MS = 86_400_000;
-/** Entries in one transaction: few, so that a create never waits long for it. */
+/** Number of entries in one transaction: few, so that a create does not wait long for it. */
 const STEP = 500;
-/** Delay between two steps, so that requests that came meanwhile go first. */
+/** Delay between two steps, ms, in which waiting requests are served. */
 const PAUSE_MS = 20;
 
 interface AuditRetentionDeps {
@@ -22,12 +22,12 @@ interface AuditRetentionDeps {
   intervalMs?: number;
 }
 
-/** Starts the rounds. `stop` settles when no step is under way any more. */
+/** Starts the rounds. `stop` settles when no step is under way. */
 export function startAuditRetention(deps: AuditRetentionDeps): { stop(): Promise<void> } {
   const { store, logger, now, auditRetentionDays: days, intervalMs = ROUND_MS } = deps;
 
   async function round(): Promise<void> {
-    // Of several servers one does it.
+    // One of several servers performs it.
     if ((await store.cluster?.takeDuty({ name: 'audit-retention', intervalMs })) === false) return;
     const before = days === 0 ? 0 : now() - days * DAY_MS;
     let deleted = 0;

@@ -1,4 +1,4 @@
-/** Backup and restore of a data directory: the database, and the keys without which it cannot be read. */
+/** Backs up and restores a data directory: the database, and the keys without which it cannot be read. */
 import {
   chownSync,
   existsSync,
@@ -20,7 +20,7 @@ import { packageVersion } from '../../node/version.ts';
 
 const DATABASE = 'execplane.db';
 const KEYS = ['secret.key', 'admin.key', 'webhook.secret'];
-/** The files that a restore writes, or that belong to the replaced data. */
+/** The files that a restore writes or replaces. */
 const OURS = [DATABASE, `${DATABASE}-wal`, `${DATABASE}-shm`, ...KEYS];
 
 export interface BackupReport {
@@ -75,7 +75,7 @@ export function restore(p: { dataDir: string; from: string; force: boolean; now:
   }
 }
 
-/** Takes the lock of the server, so that none starts meanwhile. */
+/** Locks the database, so that no server starts meanwhile. */
 function own(dataDir: string): { close(): void } {
   try {
     return takeOwnership(join(dataDir, DATABASE), 0);
@@ -88,7 +88,7 @@ function own(dataDir: string): { close(): void } {
   }
 }
 
-/** Somebody else may have made the file: a name in it can be a path, and root would follow it. */
+/** Throws BackupError for unknown names of files. A name in a manipulated backup may be a path, which root would follow. */
 function refuseUnknown(from: string, files: readonly CompanionFile[]): void {
   const unknown = files.find(({ name, content }) => !KEYS.includes(name) || !Buffer.isBuffer(content));
   if (unknown === undefined) return;
@@ -111,7 +111,7 @@ function putAside(dataDir: string, present: readonly string[], now: number): str
   return folder;
 }
 
-/** The owner of the directory must be able to read files that root puts there. */
+/** Gives the files to the owner of the directory, who could not read files of root. */
 function giveToOwner(dataDir: string): void {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(dataDir);

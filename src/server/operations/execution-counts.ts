@@ -1,4 +1,4 @@
-/** Counts executions by minute for the charts of the console: first in memory, so that no execution waits for it. */
+/** Counts executions by minute for the charts of the console. Counts are collected in memory, so that no execution waits for them. */
 import type { Logger } from 'pino';
 import { isTerminal } from '../../core/execution.ts';
 import type { Execution, MinuteCount, Store } from '../../store/store.ts';
@@ -6,9 +6,9 @@ import type { ExecutionObserver } from '../control/execution-observer.ts';
 import { startName } from './start-times.ts';
 
 const MINUTE_MS = 60_000;
-/** The most time of the charts that a crash loses, in ms. */
+/** Interval of writes, in ms: a crash loses the counts of at most this time. */
 const FLUSH_MS = 5000;
-/** The charts show a week. */
+/** Minutes for which counts are kept. The charts show a week. */
 const KEPT_MINUTES = 8 * 24 * 60;
 
 export interface ExecutionCounts extends Pick<ExecutionObserver, 'created' | 'committed'> {
@@ -55,7 +55,7 @@ export function startExecutionCounts(p: {
   };
 }
 
-/** Time from its create to its start, not negative: clocks may be set back. */
+/** Returns the time from the create to the start of an execution; not negative, although clocks may be set back. */
 function startWaitMs({ createdAt, startedAt }: Execution): number | undefined {
   return startedAt === undefined ? undefined : Math.max(0, startedAt - createdAt);
 }

@@ -1,16 +1,16 @@
-/** Keeps the database from growing without end: deletes by age and by size, removes expired rows, and returns free space to the disk. */
+/** Limits the size of the database: deletes by age and by size, removes expired rows, and returns free space to the disk. */
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
 
-/** Delay between two rounds when nothing was left to delete. */
+/** Delay between two rounds, ms. */
 const ROUND_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** Rows in one transaction: few, so that a create never waits long for it. */
+/** Number of executions in one transaction: few, so that a create does not wait long for it. */
 const STEP = 50;
-/** Rows of batches in one transaction: small ones. */
+/** Number of rows of batches in one transaction. They are small. */
 const BATCH_STEP = 500;
-/** Delay between two steps of a round, so that requests that came meanwhile go first. */
+/** Delay between two steps of a round, ms, in which waiting requests are served. */
 const PAUSE_MS = 20;
 
 export interface HousekeepingDeps {
@@ -21,13 +21,13 @@ export interface HousekeepingDeps {
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** Days that finished executions, and batches that are over, are kept. 0: without end. */
+  /** Days for which finished executions and batches are kept. 0: without end. */
   retentionDays: number;
   /** Size of the database above which the oldest finished executions are deleted. 0: no limit. */
   maxDatabaseBytes: number;
 }
 
-/** Starts the rounds, the first one at once. `stop` settles when no step is under way any more. */
+/** Starts the rounds, the first one immediately. `stop` settles when no step is under way. */
 export function startHousekeeping(deps: HousekeepingDeps): { stop(): Promise<void> } {
   const abort = new AbortController();
   const running = rounds(deps, abort.signal);
@@ -42,7 +42,7 @@ export function startHousekeeping(deps: HousekeepingDeps): { stop(): Promise<voi
 async function rounds(deps: HousekeepingDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      // Of several servers one does it.
+      // One of several servers performs it.
       const duty = await deps.store.cluster?.takeDuty({ name: 'housekeeping', intervalMs: ROUND_MS });
       if (duty !== false) await round(deps, signal);
     } catch (cause) {
@@ -52,10 +52,10 @@ async function rounds(deps: HousekeepingDeps, signal: AbortSignal): Promise<void
   }
 }
 
-/** One small step of a duty. False when nothing was left to do. */
+/** One small step of a task. False when nothing is left to do. */
 type Step = () => Promise<boolean>;
 
-/** Runs each duty in small steps until nothing is due any more. */
+/** Runs each task in small steps until nothing is left to do. */
 async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void> {
   const { store, now } = deps;
   let deleted = 0;
@@ -69,7 +69,7 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),
     async () => (await store.expireArtifacts({ now: now(), limit: STEP })) > 0,
     async () => (await store.forgetExpired({ now: now(), limit: STEP })) > 0,
-    // Cleared before the size is read again: otherwise all executions would be deleted before any deletion counts.
+    // Remains are cleared before the size is read again. Otherwise all executions would be deleted before a deletion reduces the size.
     async () =>
       (await store.maintain({ maxBytes: deps.maxDatabaseBytes })) ||
       ((await isTooLarge(deps)) && deleteBefore(Number.MAX_SAFE_INTEGER)),

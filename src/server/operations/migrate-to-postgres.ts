@@ -1,4 +1,4 @@
-/** Moves one server's SQLite data to servers on PostgreSQL: the rows, and the keys that belong to them. */
+/** Moves the SQLite data of one server to PostgreSQL: the rows, and the keys that belong to them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFile } from '../../node/atomic-file.ts';
@@ -13,7 +13,7 @@ import { loadServerKeys, type ServerKeys } from '../seal.ts';
 import { sealWebhookSecret } from './webhooks/shared-secret.ts';
 import { readWebhookSecret } from './webhooks/webhooks.ts';
 
-/** Nothing was moved. The message has the reason, and what to do. */
+/** The data cannot be moved. The message contains the reason and the remedy. */
 class MigrationRefusedError extends Error {
   override readonly name = 'MigrationRefusedError';
 }
@@ -21,19 +21,19 @@ class MigrationRefusedError extends Error {
 export interface MigrationOptions extends Pick<Move, 'progress' | 'now'> {
   dataDir: string;
   databaseUrl: string;
-  /** Key file of the servers on PostgreSQL. If missing, it is made from the key of the data directory. */
+  /** Key file of the servers on PostgreSQL. If it is missing, the key of the data directory is copied to it. */
   secretKeyFile: string;
 }
 
 export interface MigrationReport {
   tables: readonly CopiedTable[];
-  /** The file with the key that clients use, unless the key was configured. */
+  /** The file with the admin key. Absent if the key was configured. */
   adminKeyFile?: string;
 }
 
 /**
- * Moves the data of `dataDir`. Its server must be stopped. The SQLite file is only read, except that its machines are marked offline, as
- * at the start of a server. Rejects if the target is in use or not empty: then nothing was moved.
+ * Moves the data of `dataDir`. Its server must be stopped. The SQLite file is only read, except that its machines are marked as offline, as
+ * at the start of a server. Rejects if the target is in use or not empty; then nothing was moved.
  */
 export async function migrateToPostgres(options: MigrationOptions): Promise<MigrationReport> {
   const { dataDir, databaseUrl: url, secretKeyFile, now, progress } = options;
@@ -77,8 +77,8 @@ function own(dataDir: string, path: string): { close(): void } {
 }
 
 /**
- * The key that everything sealed and signed depends on: under another one Idempotency-Keys, cursors and links would not be recognised,
- * and a retry would run a command a second time.
+ * Returns the keys that the moved data was sealed and signed with. With other keys Idempotency-Keys, cursors and links would not be
+ * recognised, and a retry would run a command a second time.
  */
 function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   const present = join(dataDir, 'secret.key');
@@ -92,7 +92,7 @@ function sharedKeys(dataDir: string, keyFile: string): ServerKeys {
   );
 }
 
-/** The new servers must be able to read every waiting input and the command of every batch. */
+/** Throws ConfigError if a waiting input or the command of a batch cannot be read with the key. */
 function verifyKey(db: Database, { sealer }: ServerKeys, keyFile: string): void {
   const inputs = db.prepare<[], { id: string; sealed: Buffer }>(
     `SELECT e.public_id AS id, s.sealed FROM sealed_inputs s JOIN executions e ON e.id = s.execution_id

@@ -1,4 +1,4 @@
-/** Files in the data directory belong to the server's user alone. A file that others may read is refused, not corrected and trusted. */
+/** Checks that files in the data directory are closed to other users. A readable file is refused, because it may have been read. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../../node/config-error.ts';
@@ -15,7 +15,7 @@ const FILES = [
   'execplane.db-shm',
 ] as const;
 
-/** Makes the data directory (0700), or checks it and its files. Throws ConfigError with the remedy. */
+/** Creates the data directory (0700), or checks it and its files. Throws ConfigError with the remedy. */
 export function preparePrivateDirectory(dataDir: string): void {
   try {
     makeDirectory(dataDir, 0o700);
@@ -34,7 +34,7 @@ export function refuseOpenDirectory(dataDir: string): void {
   });
 }
 
-/** Returns `path`. Throws ConfigError if it is a directory: a file is expected, so a message about its mode would mislead. */
+/** Returns `path`. Throws ConfigError if it is a directory, because a message about its mode would be misleading. */
 function refuseDirectory(path: string): string {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
   throw new ConfigError(`${path} cannot be read: it is a directory.`);
@@ -45,7 +45,7 @@ export function refuseOpenKey(tlsKey: string): void {
   naming('EXECPLANE_TLS_KEY', () => refuseOpenFile(tlsKey, OTHERS_THAN_READING_GROUP));
 }
 
-/** Puts the name of the setting before the message that `check` throws. */
+/** Runs `check`, and prepends the name of the setting to the message that it throws. */
 function naming(setting: string, check: () => void): void {
   try {
     check();

@@ -1,4 +1,4 @@
-/** Times that executions wait for their start, counted in classes, so that minutes and servers can be added up. */
+/** Counts the times that executions wait for their start in classes, so that counts of minutes and servers can be added up. */
 
 /** Upper bounds of the classes, in ms. The last one is open. */
 const BOUNDS = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000, 3_600_000] as const;

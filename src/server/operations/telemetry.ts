@@ -1,4 +1,4 @@
-/** Metrics, always, and traces, if a collector is set. */
+/** Starts metrics and, if a collector is set, traces. */
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import type { RunningControlPlane } from '../control/control-plane.ts';
@@ -20,7 +20,7 @@ export interface Telemetry {
   close(): Promise<void>;
 }
 
-/** `now`: ms since the epoch. Without a collector the tracing code is not even loaded. */
+/** Starts them. `now`: ms since the epoch. The tracing code is loaded only with a collector. */
 export async function startTelemetry(p: {
   tracing: TracingConfig | undefined;
   log: Pick<Logger, 'info' | 'warn'>;

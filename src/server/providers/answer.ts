@@ -5,7 +5,7 @@ import { parseJson } from '../../core/json.ts';
 import { PROVIDER_STATES } from '../../core/machines/operation.ts';
 import type { ProviderAnswer } from '../control/lifecycle/provider.ts';
 
-/** A longer output is not an answer: a hook that prints more is ended. */
+/** Maximum size of an answer. A hook that prints more is ended. */
 export const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_MESSAGE_CHARS = 500;
 const MAX_EXPECTED_MS = 86_400_000;

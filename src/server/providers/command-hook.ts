@@ -1,4 +1,4 @@
-/** A provider that is a command: the request on its stdin, the answer on the last line of its stdout. */
+/** A provider that is a command. It gets the request on stdin, and prints the answer as the last line of stdout. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provi
 import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
 import { killTree } from './process-tree.ts';
 
-/** sysexits.h: a temporary failure, try again. */
+/** Exit code of a temporary failure (sysexits.h). */
 const EX_TEMPFAIL = 75;
 /** Time for which a child of the hook may keep its pipes open after the hook has ended, in ms. */
 const PIPES_MS = 1000;
@@ -14,12 +14,12 @@ const STDERR_CHARS = 2000;
 
 export interface CommandHook {
   command: readonly string[];
-  /** Its whole environment. */
+  /** The whole environment of the command. */
   env: Readonly<Record<string, string>>;
   timeoutMs: number;
 }
 
-/** Runs the hook once. It and all processes that it started end at the time limit, with `signal`, or when it prints too much. */
+/** Runs the hook once. Ends it and all its processes at the time limit, when `signal` aborts, or when it prints too much. */
 export async function runCommandHook(
   hook: CommandHook,
   request: ProviderRequest,
@@ -34,7 +34,7 @@ export async function runCommandHook(
   });
   const output = collect(child);
   const exited = exitOf(child);
-  // A hook that ends without reading its input is not at fault.
+  // A hook may end without reading its input.
   child.stdin?.on('error', () => {});
   child.stdin?.end(`${JSON.stringify(request)}\n`);
 
@@ -66,7 +66,7 @@ function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
   return failure(`the hook ${how} without an answer${output === '' ? '' : `: ${output}`}`, isRetryable(exit));
 }
 
-/** A hook that was killed, or that reports a temporary failure, is tried again. */
+/** Whether a hook is tried again: it was killed, or reported a temporary failure. */
 function isRetryable({ code, signal }: Exclude<Exit, { error: Error }>): boolean {
   return signal !== null || code === EX_TEMPFAIL;
 }
@@ -74,9 +74,9 @@ function isRetryable({ code, signal }: Exclude<Exit, { error: Error }>): boolean
 interface Collected {
   stdout(): string;
   stderr(): string;
-  /** Settles when stdout is longer than an answer may be. */
+  /** Settles when stdout exceeds the maximum size of an answer. */
   exceeded: Promise<void>;
-  /** Settles when both pipes are closed, or were given up after the end. */
+  /** Settles when both pipes are closed, or some time after the end of the hook. */
   closed: Promise<void>;
 }
 
@@ -98,7 +98,7 @@ function collect(child: ChildProcess): Collected {
     child.once('close', () => resolve());
     child.once('error', () => resolve());
     child.once('exit', () => {
-      // A process that the hook left running holds a pipe: its output is not an answer.
+      // A process that the hook left running may keep a pipe open. Its output is not part of the answer.
       const giveUp = setTimeout(() => {
         child.stdout?.destroy();
         child.stderr?.destroy();

@@ -1,4 +1,4 @@
-/** A provider that is an HTTP endpoint: the request is POSTed, signed like callbacks; the answer is the body. */
+/** A provider that is an HTTP endpoint. The request is a POST, signed like callbacks; the answer is the body. */
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
 import { signedHeaders } from '../operations/webhooks/signature.ts';
 import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
@@ -47,7 +47,7 @@ function isRetryable(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
 }
 
-/** Returns the body. Undefined if it is longer than an answer may be. */
+/** Returns the body. Undefined if it exceeds the maximum size of an answer. */
 async function bounded(response: Response): Promise<string | undefined> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -59,7 +59,7 @@ async function bounded(response: Response): Promise<string | undefined> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** fetch reports the reason of a failed connection in its cause. */
+/** Returns the reason of a failed request. fetch reports that of a failed connection as its cause. */
 function messageOf(error: unknown): string {
   const { cause, message } = error as Error;
   return cause instanceof Error ? cause.message : message;

@@ -1,11 +1,11 @@
-/** Ends a hook with all processes that it started: its process group, and those that left it, found by a variable that all inherit. */
+/** Kills a hook with all its processes: its process group, and those that left the group, found by a variable that all inherit. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasVariable, processIds } from '../../node/process-table.ts';
 
 const MAX_ROUNDS = 50;
 const ROUND_MS = 20;
 
-/** Sends SIGKILL until no process is left. Gives up on processes that start faster than they are found. */
+/** Sends SIGKILL until no process is left. Gives up if processes start faster than they are found. */
 export async function killTree(leader: number, variable: string): Promise<void> {
   kill(-leader);
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
@@ -20,6 +20,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has exited by itself.
+    // The process has exited.
   }
 }

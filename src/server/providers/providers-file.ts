@@ -1,4 +1,4 @@
-/** The file that names the providers of a server (EXECPLANE_PROVIDERS). It is read at start, and never changed by the API. */
+/** Reads the file with the providers of a server (EXECPLANE_PROVIDERS). It is read at start, and the API cannot change it. */
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -42,8 +42,8 @@ const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_CONCURRENCY = 4;
 
 /**
- * Reads the file; no file: no providers. `environment`: variables for hooks besides the `env` of their provider. Throws ConfigError,
- * which names the setting and the place in the file.
+ * Reads the file; without `path` there are no providers. `environment`: variables for hooks besides the `env` of their provider. Throws
+ * ConfigError with the setting and the place in the file.
  */
 export function readProviders(path: string | undefined, environment: Readonly<Record<string, string>>): Providers {
   if (path === undefined) return { byName: new Map() };
@@ -112,7 +112,7 @@ function settingsOf(path: string, name: string, entry: ProviderEntry): ProviderS
   };
 }
 
-/** A pattern has to match the whole value. */
+/** Returns a pattern that matches whole values only. */
 function whole(pattern: string, refuse: (cause: unknown) => ConfigError): RegExp {
   try {
     return new RegExp(`^(?:${pattern})$`, 'u');

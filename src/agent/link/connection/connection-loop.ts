@@ -11,9 +11,9 @@ export interface ConnectionLoopOptions {
   runner: () => Promise<RunnerSocket>;
   /** Runs one connection, from dialling to its end. */
   connect: (runner: RunnerSocket, linked: () => void) => Promise<SessionEnd>;
-  /** Called after the credential was refused: returns whether there is another one now. */
+  /** Called after the credential was refused. Returns whether there is another one now. */
   renewCredential: () => Promise<boolean>;
-  /** Sign of life: the loop runs, and will call again within `ms`. A connection calls for itself while it lasts. */
+  /** Heartbeat of the loop: the next call follows within `ms`. An open connection makes the calls itself. */
   expectWithin: (ms: number) => void;
   /** Random numbers from 0 to 1; tests pass their own. */
   random: () => number;
@@ -21,13 +21,13 @@ export interface ConnectionLoopOptions {
   signal: AbortSignal;
 }
 
-/** A connection that lasted this long was good: the next failure starts a new series of delays. */
+/** Duration of a connection after which the next failure starts a new series of delays, ms. */
 const STABLE_MS = 5_000;
 
-/** Starting a runner, dialling and the welcome have bounds of their own, whose sum is shorter. */
+/** Time allowed for an attempt, ms. The limits for starting a runner, dialling and the welcome have a shorter sum. */
 const ATTEMPT_MS = 120_000;
 
-/** Refusals that only a person can lift: a longer delay between attempts spares the server. Attempts never end. */
+/** Refusals that only a person can lift. Attempts continue, with a longer delay to spare the server. */
 const REFUSED_STATUSES = new Set([401, 403, 426]);
 const REFUSED_CODES = new Set<number>([CLOSE.revoked, CLOSE.version, CLOSE.duplicate, CLOSE.removed]);
 /** Refusals of the credential itself. */
@@ -37,7 +37,7 @@ const CREDENTIAL_REFUSED = new Set<number>([401, CLOSE.revoked, CLOSE.removed]);
 export class ConnectionLoop {
   readonly #options: ConnectionLoopOptions;
   #failures = 0;
-  /** The message that was logged last. A failure that repeats with the same message is logged once. */
+  /** The last logged message. A failure that repeats with the same message is logged once. */
   #logged = '';
 
   constructor(options: ConnectionLoopOptions) {
@@ -70,7 +70,7 @@ export class ConnectionLoop {
     });
   }
 
-  /** Waits as long as the end of the connection requires. A new credential is tried at once. */
+  /** Waits for the time that the end of the connection requires. A new credential is tried immediately. */
   async #recover(end: SessionEnd): Promise<void> {
     const { expectWithin, renewCredential, random, signal } = this.#options;
     if (end.cause === 'closed' && end.linkedMs > STABLE_MS) this.#failures = 0;
@@ -90,7 +90,7 @@ export class ConnectionLoop {
   }
 }
 
-/** ms to wait after a connection that ended with `end`. */
+/** Returns the ms to wait after a connection that ended with `end`. */
 export function delayAfter(end: SessionEnd, failures: number, random: number): number {
   if (end.cause === 'refused' && REFUSED_STATUSES.has(end.status)) return refusedDelay(random);
   if (end.cause === 'closed' && REFUSED_CODES.has(end.code)) return refusedDelay(random);

@@ -12,10 +12,10 @@ export interface DialOptions {
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** The server is trusted, and its largest frame is a setting of its own; this bounds a broken server. */
+/** Maximum size of a message, for a faulty server. The largest valid frame depends on the server's settings. */
 const MAX_MESSAGE_BYTES = 1024 ** 3 - 64;
 
-/** Starts to dial the server's agent endpoint. ws itself sets TCP_NODELAY. */
+/** Starts to connect to the server's agent endpoint. ws itself sets TCP_NODELAY. */
 export function dial({ url, credential, tls, proxy }: DialOptions): WebSocket {
   const target = agentUrl(url, AGENT_PATHS.link);
   target.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -32,8 +32,8 @@ export function dial({ url, credential, tls, proxy }: DialOptions): WebSocket {
 }
 
 /**
- * Output is masked so that a proxy which does not know WebSocket cannot take it for HTTP (RFC 6455 §10.3). No proxy sees what goes
- * through TLS or stays on the machine: with a mask of zeros, ws saves both sides two passes over each byte.
+ * Whether messages need a mask, which keeps a proxy without WebSocket support from taking them for HTTP (RFC 6455 §10.3). Bytes within TLS or
+ * on the same machine pass no such proxy: with a mask of zeros, ws saves both sides two passes over each byte.
  */
 function needsMask({ protocol, hostname }: URL): boolean {
   return protocol !== 'https:' && !isLoopback(hostname);

@@ -4,7 +4,7 @@ import { isErrorBody } from '../../schemas/checks.ts';
 
 const MAX_BODY_BYTES = 4096;
 
-/** The status of an HTTP answer that is not the one the agent asked for, and its message in one line. Never rejects. */
+/** Returns the status of an unexpected HTTP answer, and its message in one line. Never rejects. */
 export async function readRefusal(response: IncomingMessage): Promise<{ status: number; detail: string }> {
   const body = await readText(response, MAX_BODY_BYTES);
   return { status: response.statusCode ?? 0, detail: refusalText(body) || (response.statusMessage ?? '') };

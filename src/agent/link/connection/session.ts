@@ -13,7 +13,7 @@ import type { RunnerToLink, State } from '../../runner-socket/frames.ts';
 import { readRefusal } from './refusal.ts';
 import type { RunnerSocket } from '../../runner-socket/runner-socket.ts';
 
-/** The reason why a connection to the server ended. */
+/** The cause of the end of a connection to the server. */
 export type SessionEnd =
   /** The connection could not be opened. */
   | { cause: 'unreachable'; detail: string }
@@ -30,13 +30,13 @@ export interface SessionOptions {
   /** Starts to dial. Its listeners are in place before any event can occur. */
   dial: () => WebSocket;
   runner: RunnerSocket;
-  /** The parts of hello that the runner does not know. */
+  /** The parts of hello that do not come from the runner. */
   hello: Pick<Hello, 'protocol' | 'version' | 'max_concurrency' | 'facts' | 'host' | 'labels'>;
   /** Called once the server has sent welcome. */
   linked: () => void;
-  /** Called if the server asks for a new credential, by this join token. */
+  /** Called if the server requests a new credential, with the join token for it. */
   rotate: (joinToken: string) => void;
-  /** Sign of life: the connection is served, and this is called again within `ms`. */
+  /** Heartbeat of the connection: the next call follows within `ms`. */
   expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
@@ -46,18 +46,18 @@ const TO_SERVER: ReadonlySet<string> = new Set<AgentFrame['type']>(['capacity', 
 /** From opening the WebSocket to the server's welcome. */
 const WELCOME_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-/** Bytes that may wait to be sent before the link stops reading from the runner, and at which it reads again. */
+/** Unsent bytes above which the link stops reading from the runner, and below which it reads again. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const LOW_WATER_BYTES = 1024 * 1024;
 const NORMAL_CLOSURE = 1000;
-/** A busy machine may be late. */
+/** Number of missed heartbeats after which a connection ends. It allows for a busy machine. */
 const MISSED_BEATS = 4;
 /** A close frame holds 123 bytes of reason. Our reasons are ASCII. */
 const MAX_REASON_CHARACTERS = 120;
 
 /**
- * Runs one connection from dialling to its end: prepare → state → hello → welcome, then passes everything on in both directions, unread.
- * Before the welcome and after the end, records of the runner stay in its journal.
+ * Runs one connection from dialling to its end: prepare → state → hello → welcome, then forwards everything in both directions, unread. Before
+ * the welcome and after the end, records of the runner stay in its journal.
  */
 export function runSession(options: SessionOptions): Promise<SessionEnd> {
   return new Promise((resolve) => new Session(options, resolve).begin());
@@ -179,7 +179,7 @@ class Session {
   };
 
   #badFrame(reason: string): void {
-    this.#fault = `the server sent what is not legal here: ${reason}`;
+    this.#fault = `the server sent an illegal frame: ${reason}`;
     this.#closed(CLOSE.badFrame, this.#fault);
     this.#close(CLOSE.badFrame, reason);
   }

@@ -25,7 +25,7 @@ export interface Enrolment {
 const credentialFile = (dir: string) => join(dir, 'credential.json');
 const enrolmentFile = (dir: string) => join(dir, 'enrolment.json');
 
-/** Returns the digest under which a join token is remembered. */
+/** Returns the digest by which a used join token is recognised. */
 export function tokenDigest(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
@@ -36,7 +36,7 @@ export function readCredential(dir: string): Credential | undefined {
   return file && { machineId: file.machine_id, credential: file.credential, enrolledWith: file.enrolled_with ?? '' };
 }
 
-/** Keeps an accepted credential, and removes the pending one. */
+/** Stores an accepted credential, and removes the pending one. */
 export function writeCredential(dir: string, accepted: Credential): void {
   const { machineId, credential, enrolledWith } = accepted;
   const file: CredentialFile = { machine_id: machineId, credential, enrolled_with: enrolledWith };
@@ -44,13 +44,13 @@ export function writeCredential(dir: string, accepted: Credential): void {
   rmSync(enrolmentFile(dir), { force: true });
 }
 
-/** Returns an enrolment that was requested and never confirmed to us, whatever its token was. */
+/** Returns an enrolment that was requested and never confirmed, with any token. */
 export function leftEnrolment(dir: string): Enrolment | undefined {
   const left = readPrivateJson(enrolmentFile(dir), isEnrolmentFile);
   return left && { credential: left.credential, enrolledWith: left.enrolled_with };
 }
 
-/** Returns the pending enrolment with this token: the one that an earlier start left, or a fresh one. Both are on disk. */
+/** Returns the pending enrolment with this token: that of an earlier start, or a new one. Both are on disk. */
 export function pendingEnrolment(dir: string, token: string): Enrolment {
   const enrolledWith = tokenDigest(token);
   const left = leftEnrolment(dir);

@@ -22,24 +22,25 @@ export interface EnrolOptions {
   tls: AgentTls;
   proxy?: URL | undefined;
   log: Logger;
-  /** Reports that the enrolment is alive: it calls this again within `ms` milliseconds. */
+  /** Heartbeat of the enrolment: the next call follows within `ms`. */
   expectWithin: (ms: number) => void;
   signal: AbortSignal;
 }
 
-/** The server refuses this token. Only a person can put that right. */
+/** The server refuses this token. Only a person can correct that. */
 export class EnrolRefusedError extends Error {
   override readonly name = 'EnrolRefusedError';
 }
 
 const REQUEST_TIMEOUT_MS = 15_000;
-/** Longer than a request and the wait after it may take together. */
+/** Time allowed for a request and the delay after it, ms. Their own limits are shorter. */
 const ROUND_MS = 60_000;
 const MAX_ANSWER_BYTES = 65_536;
 
 /**
- * Trades a join token for a credential. The agent makes the credential itself and has it on disk before the request, so that a lost reply
- * leads to a repeated request and not to a second machine. Tries until the server answers. Throws EnrolRefusedError; an abort throws too.
+ * Exchanges a join token for a credential. The agent generates the credential and writes it to disk before the request, so that a lost reply
+ * leads to a repeated request and not to a second machine. Repeats the request until the server answers. Throws EnrolRefusedError, and the
+ * error of an abort.
  */
 export async function enrol(token: string, options: EnrolOptions): Promise<Credential> {
   const pending = pendingEnrolment(options.dir, token);

@@ -4,7 +4,7 @@ import type { Credential } from './credential.ts';
 import { EnrolRefusedError } from './enrol.ts';
 
 export interface FirstCredentialOptions {
-  /** Reads the join token again: a file may hold another one by now. Undefined if there is none. */
+  /** Reads the join token again, because its file may have changed. Undefined if there is none. */
   readToken: () => string | undefined;
   enrol: (token: string) => Promise<Credential>;
   /** Rejects when the agent leaves. */
@@ -15,8 +15,8 @@ export interface FirstCredentialOptions {
 }
 
 /**
- * Enrols a machine that has no credential. A token that is refused is tried again, slowly and without end: an agent that exited here
- * would be started again every few seconds by its service manager. Throws if there is no token at all.
+ * Enrols a machine that has no credential. A refused token is tried again endlessly, with long delays: a service manager would restart an
+ * agent that exited every few seconds. Throws if there is no token.
  */
 export async function firstCredential(options: FirstCredentialOptions): Promise<Credential> {
   const { enrol, pause, log, dir } = options;
@@ -40,7 +40,7 @@ export async function firstCredential(options: FirstCredentialOptions): Promise<
   }
 }
 
-/** Stdin is empty by now, and a file may be gone: then the earlier token is used again. */
+/** Reads the token again. Undefined if that fails (stdin is empty by now, a file may be deleted): then the earlier token is used. */
 function readAgain({ readToken }: FirstCredentialOptions): string | undefined {
   try {
     return readToken();

@@ -39,7 +39,7 @@ export class Artifacts {
     const plan: CollectionPlan = { startedIn, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
-    // The folder of another user stays: its contents could lead root elsewhere.
+    // The folder of another user is not removed: symbolic links in it could lead root to other files.
     if (!isEmpty && isAgent && !this.#collection.done)
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     this.#collection = undefined;

@@ -1,4 +1,4 @@
-/** One collection of artifacts, on the runner's side: starts a collector and turns what it writes into reports. */
+/** Collects the artifacts of one execution in the runner: starts a collector process and converts its messages to reports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, type Hash } from 'node:crypto';
 import { extname } from 'node:path';
@@ -13,18 +13,18 @@ import { CollectorDecoder, type CollectorMessage } from './collector-messages.ts
 
 export interface CollectionHost {
   report(kind: 'artifact' | 'artifact_data' | 'artifact_end', payload: Buffer): void;
-  /** Settles when the journal has room: without a connection to the server it fills up, and the collector waits. */
+  /** Settles when the journal has room. Without a connection to the server the journal fills up, and the collector waits. */
   room(): Promise<void>;
 }
 
-/** `cwd` is relative to the home. Only the collector touches either: they may be on a file system that never answers. */
+/** The directory of a command; `cwd` is relative to the home. Only the collector accesses it, because its file system may hang. */
 export interface StartDirectory {
   home: string;
   cwd: string;
 }
 
 export interface CollectionPlan {
-  /** The drop folder, if there is anything in it. */
+  /** The drop folder, if it is not empty. */
   folder?: string;
   startedIn: StartDirectory;
   wanted: StartArtifacts;
@@ -39,7 +39,7 @@ interface OpenArtifact {
 }
 
 const COLLECTOR = fileURLToPath(new URL(`collector${extname(import.meta.url)}`, import.meta.url));
-/** Bounds the notes on files that are not kept. */
+/** Maximum number of notes on files that are not kept. */
 const MAX_NOTES = 20;
 
 /** One run of a collector. Turns its messages into reports, within the limits of its plan. */
@@ -69,7 +69,7 @@ export class Collection {
       this.#stoppedBecause ??= (error as Error).message;
     } finally {
       clearTimeout(timer);
-      // A collector that is done removes the folder, which may hold many files: do not wait for that.
+      // A collector that is done still removes the folder, which may contain many files. That is not awaited.
       if (!this.#done) this.#child?.kill('SIGKILL');
     }
     if (!this.#done) this.#skip(this.#open?.name ?? '', this.#stoppedBecause ?? 'the collector ended early');
@@ -81,7 +81,7 @@ export class Collection {
     return this.#done;
   }
 
-  /** Ends the collection. What was collected until now stays. */
+  /** Ends the collection. Artifacts collected before stay. */
   stop(reason: string): void {
     this.#stoppedBecause ??= reason;
     this.#child?.stdout?.destroy();
@@ -99,7 +99,7 @@ export class Collection {
     const failed = new Promise<never>((_resolve, reject) => {
       child.once('error', (error) => reject(new Error(`the collector cannot be started: ${error.message}`)));
     });
-    child.stdin.on('error', () => {}); // The collector has left: its stdout ends.
+    child.stdin.on('error', () => {}); // The collector has exited: its stdout ends.
     child.stdin.end(JSON.stringify(this.#task()));
     await Promise.race([this.#readAll(child.stdout), failed]);
   }

@@ -1,4 +1,4 @@
-/** Messages on a collector's stdout: u32 length of the rest, u8 kind, the payload. The runner trusts none of them. */
+/** Messages on a collector's stdout: u32 length of the rest, u8 kind, the payload. The runner validates all of them. */
 
 /** The largest payload: a piece of a file. */
 export const MAX_PAYLOAD_BYTES = 65_536;
@@ -21,7 +21,7 @@ export function encodeMessage(kind: Kind, payload: Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Cuts a stream into messages. Throws on a malformed one. */
+/** Decodes a stream to messages. Throws on a malformed one. */
 export class CollectorDecoder {
   #rest: Buffer = Buffer.alloc(0);
 

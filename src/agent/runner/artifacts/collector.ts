@@ -63,7 +63,7 @@ class Collector {
     return resolve(existsSync(home) ? home : '/', cwd);
   }
 
-  /** Returns how many files there were, kept or not. */
+  /** Collects files. Returns their number, including those that are not kept. */
   #take(found: Generator<Found>, nameOf: (path: string) => string): number {
     let files = 0;
     try {

@@ -1,12 +1,12 @@
 /**
- * The drop folder: files that a command puts there become artifacts. It is outside the agent's directory, which is closed to other users.
+ * The drop folder: files that a command puts into it become artifacts. It is outside the agent's directory, which is closed to other users.
  */
 import { chownSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../../node/error-code.ts';
 
-/** Asked for once: it and the user are asked of the system each time, and they do not change. */
+/** Path prefix of drop folders. It is read once, because tmpdir() reads the environment each time. */
 const PREFIX = join(tmpdir(), 'execplane-artifacts-');
 const OWN_UID = process.getuid?.();
 

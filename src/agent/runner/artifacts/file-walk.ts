@@ -7,11 +7,11 @@ import { isArtifactName } from '../../../core/artifact.ts';
 import { matchesPath } from '../policy/glob.ts';
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
-/** Names that are looked at in total. A folder with more is not walked to its end. */
+/** Maximum number of names that are visited. The walk of a folder with more ends early. */
 const MAX_ENTRIES = 10_000;
 const MAX_DEPTH = 64;
 
-/** A regular file, or the reason why an entry is not taken. Call `open` at once. */
+/** A regular file, or the reason why an entry is skipped. Call `open` before the next step of the walk. */
 export type Found = { path: string; open: () => number } | { path: string; reason: string };
 
 /** Walks a folder and yields its files. Follows no symbolic link. */

@@ -14,22 +14,22 @@ export interface ExecutionHost {
   prepare(start: Start): Prepared | Promise<Prepared>;
   /** Checks the file and directory that are about to run. Returns the rule of the policy that they break, if any. */
   brokenRule(argv: readonly string[], resolved: Resolved): string | undefined;
-  /** Describes each of these processes in words. */
+  /** Returns a description of each process. */
   describe(pids: readonly number[]): string[];
-  /** SIGKILL has not ended the command. `processes` describes those that are left. */
+  /** Called if SIGKILL has not ended the command. `processes`: descriptions of the remaining processes. */
   killFailed(log: ExecutionLog, processes: readonly string[]): void;
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void;
   /** Settles when the journal has room for reports that can wait. */
   room(): Promise<void>;
-  /** The command runs under this pid. */
+  /** Called when the command runs. */
   spawned(log: ExecutionLog, pid: number): void;
-  /** The position of the live stdin may have changed. */
+  /** Called when the position of the live stdin may have changed. */
   stdinMoved(execution: Execution): void;
-  /** The end is reported, or no longer wanted: the slot is free. */
+  /** Called when the end was reported or is no longer needed, and the slot is free. */
   over(execution: Execution): void;
 }
 
-/** The state that exists from the call of the spawner on. */
+/** The state of an execution from the call of the spawner on. */
 export interface Run {
   spawner: Spawner;
   handle: number;

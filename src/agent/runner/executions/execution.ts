@@ -31,7 +31,7 @@ export class Execution {
   readonly stdin: StdinFeed | undefined;
   readonly #live: LiveStdin | undefined;
   readonly #host: ExecutionHost;
-  /** Kept until the spawner has the command, because it holds env. */
+  /** Kept until the spawner has the command. Dropped then, because it contains env. */
   #start: Start | undefined;
   #run: Run | undefined;
   #state: Held['state'] = 'waiting';
@@ -42,7 +42,7 @@ export class Execution {
   #handle: number | undefined;
   #usage: SpawnEnd['usage'];
   #counted: Record<StreamName, number> = { stdout: 0, stderr: 0 };
-  /** The highest limits that came, also for a command that is not started yet. */
+  /** The highest limits received, also for a command that is not started yet. */
   #limit: OutputLimit | undefined;
 
   constructor(start: Start, stdin: StdinSource | undefined, log: ExecutionLog, host: ExecutionHost) {
@@ -62,7 +62,7 @@ export class Execution {
     return this.#handle;
   }
 
-  /** Calls the spawner, or ends the execution if a start makes no sense. The user may have to be looked up first. */
+  /** Calls the spawner, or ends the execution if it cannot be started. The user may have to be looked up first. */
   spawn(spawner: Spawner, handle: number): void {
     const start = this.#start;
     if (start === undefined) return;
@@ -95,7 +95,7 @@ export class Execution {
       pause: () => spawner.pause(handle),
       resume: () => spawner.resume(handle),
     });
-    // A start that hangs has no more time than the command.
+    // The timeout also limits a start that hangs.
     const cancelTimeout = armTimeout(launch.timeoutMs, () => this.end('timeout', 0));
     const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner);
     this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout };
@@ -105,7 +105,7 @@ export class Execution {
     spawner.spawn({ ...launch.request, env, handle });
   }
 
-  /** Checks what was resolved against the policy. Exactly that runs. */
+  /** Checks the resolved file and directory against the policy. Exactly these are used. */
   resolved(resolved: Resolved): void {
     const run = this.#run;
     if (run === undefined || this.#state !== 'waiting') return;
@@ -157,13 +157,13 @@ export class Execution {
     this.#run?.output.pushTail(stream, bytes);
   }
 
-  /** Sets how far its streams may go. Limits only rise: an outdated one changes nothing. */
+  /** Sets the output limits of its streams. Limits only rise: an outdated one has no effect. */
   limitOutput(limit: OutputLimit): void {
     this.#limit = raised(this.#limit ?? limit, limit);
     this.#applyLimit();
   }
 
-  /** Reports the bytes produced so far, once not all of them are kept. */
+  /** Reports the bytes produced so far, if not all of them are kept. */
   counted(stdout: number, stderr: number): void {
     this.#counted = { stdout, stderr };
     if (this.#state === 'running') this.#report('progress', { stdout_bytes: stdout, stderr_bytes: stderr });
@@ -174,14 +174,14 @@ export class Execution {
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 
-  /** Takes over a piece of live stdin. Does nothing if the command has no live stdin. */
+  /** Accepts a piece of live stdin. Does nothing if the command has no live stdin. */
   feed(offset: number, bytes: Buffer, close: boolean): void {
     this.#live?.push(offset, bytes, close);
     this.stdin?.sendMore();
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 
-  /** The main process has exited. That is the end, unless we ended it: then the end is when the whole tree is gone. */
+  /** Handles the exit of the main process. That is the end of the execution, unless it was terminated: then the whole tree has to end. */
   async exited(exit: SpawnEnd): Promise<void> {
     const run = this.#run;
     if (run === undefined) return;
@@ -204,18 +204,18 @@ export class Execution {
     this.#finish(missing === undefined ? ending : missingArtifact(ending, missing));
   }
 
-  /** Ends it: at once if it waits, else by SIGTERM and, after `graceMs`, SIGKILL. Repeated calls can only make it faster. */
+  /** Ends the execution: immediately if it waits, otherwise by SIGTERM and, after `graceMs`, SIGKILL. Repeated calls can only speed it up. */
   end(cause: Cause, graceMs: number): void {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution was ended');
     else if (this.#run === undefined) this.#finish(unstartedEnding(cause));
     else if (this.#state === 'running') {
       this.#run.termination.ask(cause, graceMs);
-      // It has ended by itself: only the rest in its pipes, which is little, has to be read.
+      // The command has ended by itself: only the small rest in its pipes has to be read.
       if (this.#run.termination.cause === undefined) this.#run.pause.liftLimit();
     } else this.#abort(cause, graceMs);
   }
 
-  /** Drops an execution that nobody wants any more; `log` is settled. A running command is killed. */
+  /** Drops an execution that the server does not need any more. A running command is killed. */
   forget(): void {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution is not wanted any more');
     else if (this.#run === undefined) this.#finish(unstartedEnding('forgotten'));
@@ -228,7 +228,7 @@ export class Execution {
     this.#run?.spawner.resize(this.#run.handle, size);
   }
 
-  /** Returns what its processes have used so far, if it runs and that is known. */
+  /** Returns the usage of its processes so far. Undefined if it does not run, or the usage is not known. */
   usage(): SpawnEnd['usage'] {
     return this.#state === 'running' ? this.#run?.spawner.usage(this.#run.handle) : undefined;
   }
@@ -245,7 +245,7 @@ export class Execution {
     this.#run.pause.hold(paused);
   }
 
-  /** Its outcome cannot be known any more, and no process of it is left. */
+  /** Ends an execution whose outcome cannot be known and of which no process is left. */
   lost(reason: string): void {
     this.#run?.output.finish();
     this.#run?.artifacts?.stop('the execution was lost');
@@ -263,7 +263,7 @@ export class Execution {
     }
   }
 
-  /** Ends a command that does not run yet as far as we know: before its start, or as soon as it runs. */
+  /** Ends a command that is not known to run yet: before its start, or as soon as it runs. */
   #abort(cause: Cause, graceMs: number): void {
     this.#wanted ??= { cause, graceMs };
     if (this.#run !== undefined) this.#run.spawner.abort(this.#run.handle);

@@ -5,7 +5,7 @@ import { Execution } from './execution.ts';
 import type { ExecutionHost } from './execution-host.ts';
 import type { StdinSource } from './stdin.ts';
 
-/** The executions that have not ended: those that wait, those that have a slot, and the spawner handle of each. */
+/** The unfinished executions: waiting ones and those that have a slot, with their spawner handles. */
 export class Executions {
   readonly #host: ExecutionHost;
   readonly #byId = new Map<string, Execution>();
@@ -40,7 +40,7 @@ export class Executions {
     return [...this.#byId.values()];
   }
 
-  /** Accepts an execution. It waits until `admit` finds its intent on disk and a free slot. */
+  /** Adds an execution. It waits until `admit` finds its intent on disk and a free slot. */
   add(start: Start, stdin: StdinSource | undefined, log: ExecutionLog): void {
     const execution = new Execution(start, stdin, log, this.#host);
     this.#byId.set(log.executionId, execution);
@@ -91,7 +91,7 @@ export class Executions {
     };
   }
 
-  /** Returns the executions of a spawner that is gone: started ones, and ones about to start. Nothing starts until `use`. */
+  /** Returns the executions of a lost spawner: started ones, and ones about to start. Nothing starts until `use`. */
   loseSpawner(): Execution[] {
     const lost = [...this.#byHandle.values()];
     this.#byHandle.clear();

@@ -8,9 +8,9 @@ import type { HostUser } from './host-user.ts';
 import { type Ending, failure, policyDenied } from './outcome.ts';
 import { findGroups, findUser, type User } from './users.ts';
 
-/** Bytes read past the cap, to see whether the cap splits a character. */
+/** Bytes read past the cap, to detect whether the cap splits a character. */
 const CHARACTER_REST_BYTES = 3;
-/** More than any command prints, and exact if a little is added. */
+/** A cap above the output of any command, which stays exact after small additions. */
 const UNLIMITED_BYTES = 2 ** 52;
 const DEFAULT_TERM = 'xterm-256color';
 const DEFAULT_SHELLS = ['/bin/bash', '/bin/sh'];
@@ -22,7 +22,7 @@ export interface Launch {
   owner: ArtifactOwner;
   /** Bytes of each stream to report. Bytes after them are counted. */
   capBytes: number;
-  /** The last bytes of each stream to report, of those past the cap. */
+  /** Number of last bytes past the cap of each stream to report. */
   tailBytes: number;
   /** The command waits in its writes while a stream is beyond this offset. */
   waitBeyond?: number;
@@ -33,8 +33,8 @@ export interface Launch {
 export type Prepared = { ok: true; launch: Launch } | { ok: false; ending: Ending };
 
 /**
- * Turns a start into the spawner's input (user, environment, directory), or into the end that it has at once. Synchronous, unless the
- * user or the shell must be looked up in a directory service, which may take long.
+ * Converts a start to the spawner's input (user, environment, directory), or to the end of an execution that cannot be started. Synchronous,
+ * unless the user or the shell must be looked up in a directory service, which may take long.
  */
 export function prepareLaunch(start: Start, host: HostUser, policy: Policy): Prepared | Promise<Prepared> {
   if (start.user === undefined && start.login_shell !== true) return request(start, host, host, policy);
@@ -123,7 +123,7 @@ function exists(path: string): Promise<boolean> {
   );
 }
 
-/** A clean base, then the caller's variables, then those that the caller cannot set. */
+/** Returns the environment: a clean base, then the caller's variables, then those that the caller cannot set. */
 function launchEnv(start: Start, user: User, host: HostUser): Record<string, string> {
   return {
     ...host.env,

@@ -1,4 +1,4 @@
-/** The longest delay that a timer of the platform holds. With a longer one the platform fires at once. */
+/** Maximum delay of a timer of the platform, ms. With a longer one the platform fires immediately. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
@@ -19,7 +19,7 @@ export function startLongTimer(delayMs: number, callback: () => void): () => voi
   return () => clearTimeout(timer);
 }
 
-/** A long timer for a timeout that may be absent: then nothing is ever called. */
+/** Starts a long timer for a timeout. Without a timeout `callback` is never called. */
 export function armTimeout(timeoutMs: number | undefined, callback: () => void): () => void {
   return timeoutMs === undefined ? () => {} : startLongTimer(timeoutMs, callback);
 }

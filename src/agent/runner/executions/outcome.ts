@@ -4,13 +4,13 @@ import type { EndedPayload } from '../../../core/report.ts';
 import type { SpawnStage, Usage } from '../spawner/spawner.ts';
 import type { StreamName } from './output.ts';
 
-/** The part of `ended` that says how it ended. */
+/** The part of `ended` that describes the end. */
 export type Ending = Omit<
   EndedPayload,
   'stdout_bytes' | 'stderr_bytes' | 'stdout_truncated' | 'stderr_truncated' | 'usage'
 >;
 
-/** The reason why the runner ends a command. The first one wins. */
+/** The reason why the runner ends a command. The first reason counts. */
 export type Cause = 'cancelled' | 'timeout' | 'stopped' | 'forgotten';
 
 export interface Exit {
@@ -41,7 +41,7 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   if (cause === 'cancelled')
     return { status: 'cancelled', ...how, error_code: 'cancelled', error_message: 'The execution was cancelled.' };
   if (cause === 'stopped') return failed('agent_stopped', STOPPED);
-  // SIGKILL leaves no exit code: if there is one, the command was faster than its timeout.
+  // After SIGKILL there is no exit code. With one, the command has ended before its timeout.
   if (cause === 'timeout' && exit.exitCode === undefined)
     return failed('timeout', 'The command ran longer than its timeout_ms and was killed.');
   if (exit.exitCode === 0) return { status: 'succeeded', exit_code: 0 };
@@ -50,7 +50,7 @@ export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
   return failed('signaled', `The command was ended by ${signalName(exit.signal)}.`);
 }
 
-/** Returns the same end, but a success becomes a failure: a file that the request asked for is missing. */
+/** Returns the end of a command for which a requested file is missing: a success becomes a failure. */
 export function missingArtifact(ending: Ending, path: string): Ending {
   if (ending.status !== 'succeeded') return ending;
   return { ...ending, status: 'failed', error_code: 'artifact_missing', error_message: `No file matches ${path}.` };
@@ -114,7 +114,7 @@ export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage
   };
 }
 
-/** Returns the end of a command that could not be spawned. `command` and `cwd` are those that were tried. */
+/** Returns the end of a command that could not be spawned. `command`, `cwd`: as passed to the spawner. */
 export function spawnEnding(
   stage: SpawnStage,
   errno: string,

@@ -2,8 +2,8 @@ import type { OutputLimit } from '../../../core/protocol.ts';
 import type { StreamName } from './output.ts';
 
 /**
- * Decides whether a command has to wait in its writes: because the runner holds all commands (its journal is full), or because one of its
- * streams is beyond its limit. Reading continues when neither is true.
+ * Pauses the reading of a command's output, so that the command waits in its writes: while the runner holds all commands (its journal is
+ * full), and while one of its streams is beyond its limit.
  */
 export class OutputPause {
   readonly #reading: { pause(): void; resume(): void };
@@ -37,7 +37,7 @@ export class OutputPause {
     this.#apply();
   }
 
-  /** The streams do not wait any more. */
+  /** Removes the limits. */
   liftLimit(): void {
     this.#limits = { stdout: Number.POSITIVE_INFINITY, stderr: Number.POSITIVE_INFINITY };
     this.#apply();

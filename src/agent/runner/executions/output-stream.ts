@@ -4,13 +4,13 @@ import { cutAt, unfinishedBytes } from './chunks.ts';
 
 const LARGE_BYTES = MAX_CHUNK_BYTES / 2;
 
-/** For each stream: the bytes emitted, and the bytes of the end that are kept once more have come. */
+/** Limits of each stream: the bytes emitted, and the last bytes kept of those past them. */
 export interface OutputCaps {
   capBytes: number;
   tailBytes: number;
 }
 
-/** One stream of a command's output, cut into chunks: at most 64 KiB each, never through a character, up to the cap. */
+/** Cuts one stream of a command's output into chunks of at most 64 KiB, up to the cap, without splitting characters. */
 export class OutputStream {
   readonly #emit: (chunk: Buffer) => void;
   /** Bytes that may still be emitted. */
@@ -28,7 +28,7 @@ export class OutputStream {
     this.#emit = emit;
   }
 
-  /** Sets how many bytes are emitted in total, but no fewer than were already. */
+  /** Sets the number of bytes emitted in total; at least those emitted already. */
   cap(capBytes: number): void {
     this.#left = Math.max(0, capBytes - this.kept);
   }
@@ -38,13 +38,13 @@ export class OutputStream {
     return this.#held;
   }
 
-  /** Takes bytes that were read. Whole chunks of the largest size are emitted at once. Bytes past the cap go to the tail. */
+  /** Adds bytes that were read. Chunks of the maximum size are emitted immediately. Bytes past the cap go to the tail. */
   push(bytes: Buffer): void {
     if (this.#left === 0) {
       this.tail.push(bytes);
       return;
     }
-    // A piece that is large enough is emitted as it is: joining large pieces costs a copy of everything.
+    // A large piece is emitted unchanged, because joining large pieces copies all bytes.
     if (this.#held >= LARGE_BYTES && this.#held + bytes.length > MAX_CHUNK_BYTES) this.#emitWhole(1);
     this.#parts.push(bytes);
     this.#held += bytes.length;
@@ -56,7 +56,7 @@ export class OutputStream {
     if (this.#held > 0) this.#emitWhole(1);
   }
 
-  /** Emits all bytes held back, an unfinished character too: its rest is too late, or never comes. */
+  /** Emits all bytes held back, also an unfinished character, whose rest is late or missing. */
   finish(): void {
     this.flush();
     if (this.#held > 0) this.#send(this.#take());

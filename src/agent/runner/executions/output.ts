@@ -1,20 +1,20 @@
 import { type OutputCaps, OutputStream } from './output-stream.ts';
 
-/** Small writes within this time become one chunk. The first one after a silence is emitted at once. */
+/** Time within which small writes become one chunk, ms. The first write after a pause is emitted immediately. */
 const COALESCE_MS = 5;
-/** A terminal's output of up to so many bytes within that time is emitted at once: echoes, and the redrawing of a screen. */
+/** Bytes within that time up to which a terminal's output is emitted immediately: echoes, and the redrawing of a screen. */
 const PROMPT_BYTES = 2048;
-/** An unfinished character waits this long for its rest. */
+/** Time for which an unfinished character waits for its rest, ms. */
 const HOLD_MS = 1000;
 
 export type StreamName = 'stdout' | 'stderr';
 
 export interface OutputOptions extends OutputCaps {
-  /** Runs on a terminal: somebody may wait for the echo of each key. */
+  /** Whether it runs on a terminal, at which a user may wait for the echo of each key. */
   isTerminal: boolean;
 }
 
-/** Turns a command's output into reports. Owns one timer, which `finish` ends. */
+/** Converts a command's output to chunks for reports. Owns one timer, which `finish` ends. */
 export class Output {
   readonly #isTerminal: boolean;
   readonly #streams: Record<StreamName, OutputStream>;
@@ -39,17 +39,17 @@ export class Output {
     return this.#streams[stream].kept;
   }
 
-  /** Bytes taken of a stream, emitted or held back. */
+  /** Bytes pushed of a stream, emitted or held back. */
   taken(stream: StreamName): number {
     return this.#streams[stream].kept + this.#streams[stream].held;
   }
 
-  /** Sets how many bytes of a stream are emitted in total. */
+  /** Sets the number of bytes of a stream that are emitted in total. */
   cap(stream: StreamName, capBytes: number): void {
     this.#streams[stream].cap(capBytes);
   }
 
-  /** Takes the last bytes of a stream, of those that were not pushed. All that was pushed lies before them, and is emitted first. */
+  /** Adds the last bytes of a stream that were not pushed. Pushed bytes precede them and are emitted first. */
   pushTail(stream: StreamName, bytes: Buffer): void {
     this.finish();
     this.#streams[stream].tail.push(bytes);
@@ -63,7 +63,7 @@ export class Output {
     }
   }
 
-  /** The bytes that the other stream holds back are older and go first: one merged order, that of the reads. */
+  /** Adds bytes of a stream. Older bytes that the other stream holds back are emitted first, which keeps the order of the reads. */
   push(stream: StreamName, bytes: Buffer): void {
     this.#streams[stream === 'stdout' ? 'stderr' : 'stdout'].flush();
     this.#streams[stream].push(bytes);
@@ -74,7 +74,7 @@ export class Output {
     else this.#arm(wait, this.#flush, false);
   }
 
-  /** Emits all bytes held back. Nothing comes after it. */
+  /** Emits all bytes held back. It is the last call. */
   finish(): void {
     clearTimeout(this.#timer);
     for (const stream of this.#inOrder()) stream.finish();

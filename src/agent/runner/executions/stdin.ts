@@ -1,17 +1,17 @@
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Bytes that the spawner is given ahead of those that the process has taken. */
+/** Maximum number of bytes that are sent to the spawner before the process has read them. */
 const AHEAD_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
-/** A stdin known in advance that is larger than this is kept in a file. */
+/** Size of a fixed stdin above which it is kept in a file. */
 const IN_MEMORY_BYTES = 64 * 1024;
-/** A live stdin is not taken over while this much of it waits. */
+/** Waiting bytes above which no more of a live stdin is accepted. */
 const QUEUE_BYTES = 1 << 20;
 
 /** The source of a stdin's bytes, in order. */
 export interface StdinSource {
-  /** Returns the next bytes, up to `most`. `end`: nothing comes after them. Undefined: nothing yet. */
+  /** Returns the next bytes, up to `maxBytes`. `end`: they are the last ones. Undefined: there are none yet. */
   next(most: number): { bytes: Buffer; end: boolean } | undefined;
   close(): void;
 }
@@ -21,29 +21,29 @@ export class StdinFeed {
   readonly #source: StdinSource;
   #write: ((bytes: Buffer, end: boolean) => void) | undefined;
   #taken = 0;
-  /** Bytes given to the spawner. */
+  /** Number of bytes sent to the spawner. */
   given = 0;
-  /** All bytes were given to the spawner, or nobody reads them any more. */
+  /** Whether all bytes were sent to the spawner, or the process does not read any more. */
   closed = false;
 
   constructor(source: StdinSource) {
     this.#source = source;
   }
 
-  /** The process runs: `write` passes bytes to it. */
+  /** Starts the feed of a running process. `write` sends bytes to it. */
   open(write: (bytes: Buffer, end: boolean) => void): void {
     this.#write = write;
     this.sendMore();
   }
 
-  /** The process has taken `bytes` so far, or (`closed`) reads no more. */
+  /** Records that the process has read `bytes` so far, or (`closed`) does not read any more. */
   took(bytes: number, closed: boolean): void {
     this.#taken = Math.max(this.#taken, bytes);
     if (closed) this.close();
     else this.sendMore();
   }
 
-  /** Passes on as much as the window allows. */
+  /** Sends as many bytes as the window allows. */
   sendMore(): void {
     while (this.#write !== undefined && !this.closed) {
       const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.given - this.#taken));
@@ -61,7 +61,7 @@ export class StdinFeed {
   }
 }
 
-/** A stdin known in advance. A large one is kept in a file in `directory` that only this process has open and that has no name. */
+/** Returns a fixed stdin. A large one is kept in an unnamed file in `directory` that only this process has open. */
 export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: number): StdinSource {
   if (bytes.length > IN_MEMORY_BYTES) {
     const fd = spool(bytes, join(directory, `stdin-${dispatchNumber}`));
@@ -80,7 +80,7 @@ export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: num
   };
 }
 
-/** Undefined if the disk has no room. */
+/** Writes bytes to an unnamed file. Undefined if the disk has no room. */
 function spool(bytes: Buffer, path: string): number | undefined {
   let fd: number | undefined;
   try {
@@ -110,11 +110,11 @@ function fileSource(fd: number, size: number): StdinSource {
 export class LiveStdin implements StdinSource {
   #pieces: Buffer[] = [];
   #waiting = 0;
-  /** Bytes taken over, from the start. */
+  /** Number of bytes accepted from the start. */
   #received = 0;
   #ends = false;
 
-  /** Takes over the new part of `bytes`, which belong at `offset`. Takes nothing behind a gap, or when full. */
+  /** Accepts the new part of `bytes`, which begin at `offset`. Accepts nothing after a gap, or when full. */
   push(offset: number, bytes: Buffer, close: boolean): void {
     if (this.#ends || offset > this.#received || this.#waiting > QUEUE_BYTES) return;
     const fresh = bytes.subarray(this.#received - offset);

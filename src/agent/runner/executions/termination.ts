@@ -9,15 +9,15 @@ const SIGCONT = 18;
 /** Signal 0 is not sent: kill(2) only checks whether the process exists. */
 const PROBE = 0;
 const LOOK_EVERY_MS = 50;
-/** A process that SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
+/** Time after which a process that SIGKILL has not ended counts as unkillable, ms: it is another user's, or hangs in the kernel. */
 const KILL_TIMEOUT_MS = 10_000;
 
 export interface TerminationOptions {
   spawner: Spawner;
   handle: number;
-  /** True if it runs on a terminal: its shell ignores SIGTERM, and SIGHUP tells it that the terminal is gone. */
+  /** Whether it runs on a terminal. Its shell ignores SIGTERM and is ended by SIGHUP. */
   terminal: boolean;
-  /** Called if SIGKILL has not ended it, or not all of it. */
+  /** Called if SIGKILL has not ended all of its processes. */
   onKillFailed: () => void;
 }
 
@@ -45,7 +45,7 @@ export class Termination {
     return this.#cause;
   }
 
-  /** SIGKILL is on its way to the tree. */
+  /** Whether SIGKILL was sent to the tree. */
   get killed(): boolean {
     return this.#killing !== undefined;
   }
@@ -71,7 +71,7 @@ export class Termination {
     this.#kill();
   }
 
-  /** Called when the main process is gone. Settles when the rest of the tree is gone too, by itself or killed. */
+  /** Handles the end of the main process. Settles when the rest of the tree has ended or was killed. */
   async gone(): Promise<void> {
     while (this.#killing === undefined && (await this.#spawner.treeAlive(this.#handle))) await sleep(LOOK_EVERY_MS);
     await this.#killing;

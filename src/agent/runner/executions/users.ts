@@ -1,7 +1,7 @@
 /** Looks up users and groups of the system, directories such as LDAP included, with getent(1) and id(1). */
 import { execFile } from 'node:child_process';
 
-/** If a directory service does not answer within this time, it has no such user. */
+/** Time limit for an answer of a directory service, ms. Without an answer the user does not exist. */
 const TIMEOUT_MS = 20_000;
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 /** Names that are not looked up: an option, several lines, or several fields. */

@@ -6,7 +6,7 @@ import type { LiveNote, Tally } from '../../schemas/files.ts';
 import { emptyTally } from './notes.ts';
 import { ReportIndex } from './report-index.ts';
 
-/** The journal's state of one execution, from the intent until nothing of it is needed any more. */
+/** The journal's state of one execution, from the intent until no record of it is needed. */
 export class ExecutionLog {
   readonly executionId: string;
   readonly dispatchNumber: number;
@@ -15,13 +15,13 @@ export class ExecutionLog {
   /** The part that is on disk. */
   tally: Tally = emptyTally();
   process: ProcessIdentity | undefined;
-  /** The highest number given out. Reports above `tally.reported` are not written yet. */
+  /** The highest report number used. Reports above `tally.reported` are not written yet. */
   reported = 0;
   /** The intent is on disk. */
   accepted = false;
   /** The end is on disk. */
   ended = false;
-  /** Nothing of it is needed: no report is taken any more. */
+  /** No record of it is needed: further reports are dropped. */
   forgotten = false;
 
   constructor(executionId: string, dispatchNumber: number) {

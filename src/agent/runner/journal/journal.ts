@@ -9,21 +9,21 @@ import { replay } from './replay.ts';
 import { Segment, segmentIds, splitPosition } from './segment.ts';
 import { makeDirectory } from '../../../node/directory.ts';
 
-/** Added to the size of each indexed report, so that the quota bounds the index in memory as well. */
+/** Bytes added to the size of each indexed report, so that the quota also limits the index in memory. */
 const INDEX_CHARGE_BYTES = 512;
-/** Once over the quota, output continues when no more than this part of it is used. */
+/** Fraction of the quota below which output continues after the quota was exceeded. */
 const RESUME_PART = 0.9;
 const CACHE_BYTES = 2 << 20;
-/** A checkpoint concerns the whole journal, but a record must name an execution. */
+/** The execution id of a checkpoint, which concerns the whole journal: each record needs an id. */
 const CHECKPOINT_ID = 'checkpoint';
 
 export interface JournalOptions {
-  /** Made with mode 0700 if it is missing. */
+  /** Created with mode 0700 if it is missing. */
   directory: string;
   clock: Clock;
-  /** A new segment is begun above this size; at most 64 MiB. */
+  /** Size above which a new segment is begun; at most 64 MiB. */
   segmentBytes?: number;
-  /** Above it the journal is `full`: sources of output have to wait. */
+  /** Size above which the journal is `full`, and sources of output have to wait. */
   quotaBytes?: number;
   /** Called after each report that is on disk. */
   onReport?: (log: ExecutionLog) => void;
@@ -41,7 +41,7 @@ interface Pending {
  * Segments are removed oldest first; each begins with the executions that are live, so that no old segment is kept for them.
  */
 export class Journal {
-  /** Executions of which something is needed. */
+  /** Executions of which records are needed. */
   readonly logs: Map<string, ExecutionLog>;
   readonly #options: Required<JournalOptions>;
   readonly #segments: Segment[];
@@ -64,12 +64,12 @@ export class Journal {
     for (const log of [...this.logs.values()]) if (log.forgotten || (!log.live && log.done)) this.#drop(log);
   }
 
-  /** Over the quota, from then until acknowledgements have freed a tenth of it. */
+  /** Whether the quota was exceeded and acknowledgements have not yet freed a tenth of it. */
   get full(): boolean {
     return this.#full;
   }
 
-  /** More than half of the quota is used. */
+  /** Whether more than half of the quota is used. */
   get halfFull(): boolean {
     return this.#bytes > this.#options.quotaBytes / 2;
   }
@@ -90,7 +90,7 @@ export class Journal {
     this.#note(log, 'spawned', process);
   }
 
-  /** Adds a report, numbered after the last. It is to be sent once it is on disk. */
+  /** Adds a report with the next number. It may be sent once it is on disk. */
   report(log: ExecutionLog, kind: ReportKind, payload: Buffer): void {
     if (log.forgotten) return;
     const number = ++log.reported;
@@ -100,7 +100,7 @@ export class Journal {
     this.#pending.push({ log, record, report: { kind: kindNumber, number, payload } });
   }
 
-  /** Drops the reports up to `number`. Returns how many bytes those were. */
+  /** Drops the reports up to `number`. Returns their size in bytes. */
   acknowledge(log: ExecutionLog, number: number): number {
     let bytes = 0;
     log.index.dropThrough(number, (position, length) => {
@@ -113,7 +113,7 @@ export class Journal {
     return bytes;
   }
 
-  /** Forgets an execution: nothing of it is needed any more, whatever was reported. */
+  /** Drops all records of an execution. */
   forget(log: ExecutionLog): void {
     if (log.forgotten) return;
     log.forgotten = true;
@@ -121,7 +121,7 @@ export class Journal {
     this.#drop(log);
   }
 
-  /** Writes the additions since the last call. Throws the error of the file system; then all additions are kept. */
+  /** Writes the additions since the last call. Throws the error of the file system; then all additions are kept in memory. */
   flush(): void {
     this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.forgotten);
     const batch = this.#pending;
@@ -153,7 +153,7 @@ export class Journal {
     return bytes;
   }
 
-  /** Closes the files, and removes all of them if nothing is needed any more. */
+  /** Closes the files, and removes all of them if no record is needed. */
   close(): void {
     const empty = this.logs.size === 0 && this.#pending.every(({ log }) => log.forgotten);
     for (const segment of this.#segments.splice(0)) empty ? segment.remove() : segment.close();
@@ -208,7 +208,7 @@ export class Journal {
     this.#bytes -= INDEX_CHARGE_BYTES;
   }
 
-  /** Removes segments that are not needed, oldest first, once the current segment has the live executions in it. */
+  /** Removes segments that are not needed, oldest first, once the current segment contains the live executions. */
   #trim(): void {
     const current = this.#current;
     while (current !== undefined && current.size > 0 && this.#segments[0] !== current) {
@@ -223,7 +223,7 @@ export class Journal {
   }
 
   #segment(id: number): Segment {
-    // Ids are contiguous, unless somebody has removed a file.
+    // Ids are contiguous, unless a file was removed by hand.
     const byOffset = this.#segments[id - (this.#segments[0]?.id ?? 0)];
     const segment = byOffset?.id === id ? byOffset : this.#segments.find((candidate) => candidate.id === id);
     if (segment === undefined) throw new Error(`no journal segment ${id}`);

@@ -1,6 +1,6 @@
 /**
- * The journal's own records: kinds from 64 on, number 0. They tell a later runner which executions were live. They never leave the
- * machine, and hold neither env nor stdin.
+ * The journal's own records: kinds from 64 on, number 0. A later runner finds the live executions by them. They never leave the machine, and
+ * contain neither env nor stdin.
  */
 import { encodeRecord } from '../../../core/report.ts';
 import type { Tally } from '../../schemas/files.ts';
@@ -14,7 +14,7 @@ export const NOTE_KIND = {
   checkpoint: 66,
   /** Carried forward: a live execution, and its tally. */
   live: 67,
-  /** Nothing of the execution is needed any more. */
+  /** No record of the execution is needed any more. */
   forgotten: 68,
 } as const;
 export type NoteKind = keyof typeof NOTE_KIND;

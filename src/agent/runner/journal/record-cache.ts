@@ -1,6 +1,5 @@
 /**
- * Keeps the bytes of records that were written a moment ago and not sent yet, so that sending them needs no read. The oldest are dropped
- * first.
+ * Caches records that were written recently and not sent yet, so that sending them needs no read. The oldest are dropped first.
  */
 export class RecordCache {
   readonly #limitBytes: number;
@@ -21,7 +20,7 @@ export class RecordCache {
     }
   }
 
-  /** Returns and drops the record at `position`: a record that was sent is rarely sent again. */
+  /** Returns and drops the record at `position`: a sent record is rarely sent again. */
   take(position: number): Buffer | undefined {
     const record = this.#records.get(position);
     if (record !== undefined && this.#records.delete(position)) this.#size -= record.length;

@@ -26,7 +26,7 @@ export function replay(segments: readonly Segment[]): Map<string, ExecutionLog> 
 
 interface ReplayState {
   logs: Map<string, ExecutionLog>;
-  /** Executions with a missing report: reports behind the gap could not be delivered. */
+  /** Executions with a missing report. Reports after the gap could not be delivered. */
   broken: Set<string>;
 }
 
@@ -55,7 +55,7 @@ function replayReport(state: ReplayState, segment: Segment, { record, offset, le
   const id = record.executionId;
   if (state.broken.has(id)) return;
   const known = state.logs.get(id);
-  // Its intent was in a segment that is gone: these are the last records of an execution that had ended.
+  // The segment with its intent was removed: these are the last records of an execution that had ended.
   const log = known ?? new ExecutionLog(id, 0);
   if (record.number <= log.reported) return;
   if (log.reported > 0 && record.number !== log.reported + 1) {

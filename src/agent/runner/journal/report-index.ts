@@ -5,7 +5,7 @@ export class ReportIndex {
   #positions: number[] = [];
   #lengths: number[] = [];
 
-  /** The lowest number in the index, or the next one to come if it is empty. */
+  /** The lowest number in the index; the next one if the index is empty. */
   get first(): number {
     return this.#first;
   }

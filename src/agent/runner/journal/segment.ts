@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../../node/error-code.ts';
 
-/** A position is one number made of segment and offset, so a segment stays below this many bytes. */
+/** Maximum size of a segment: a position is one number, composed of segment and offset. */
 const SPAN = 2 ** 27;
 const NAME = /^(\d{10})\.log$/;
-/** Buffers in one write: above IOV_MAX the kernel refuses. */
+/** Maximum number of buffers in one write. The kernel refuses more than IOV_MAX. */
 const MAX_BUFFERS = 512;
 
 /** One append-only file of the journal. */
@@ -27,8 +27,8 @@ export class Segment {
   }
 
   /**
-   * Makes segment `id`, which must not exist. If somebody has removed the directory, the segment is a file without a name: the commands
-   * that run lose no output, but the next runner will not find it.
+   * Creates segment `id`, which must not exist. If the directory was removed, the segment is a file without a name: running commands lose no
+   * output, but the next runner will not find it.
    */
   static create(directory: string, id: number): Segment {
     const path = join(directory, segmentName(id));
@@ -51,8 +51,7 @@ export class Segment {
   }
 
   /**
-   * Appends all of `buffers`, or throws. Bytes that a failed write left lie behind `size`: they do not count, and the next write replaces
-   * them.
+   * Appends all of `buffers`, or throws. Bytes of a failed write are after `size`, so they are ignored, and the next write replaces them.
    */
   append(buffers: readonly Buffer[]): void {
     let end = this.size;
@@ -64,13 +63,13 @@ export class Segment {
     const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     let written = writevSync(this.#fd, buffers, at);
     if (written === bytes) return bytes;
-    // A full disk takes a part first and fails on the rest.
+    // A full disk accepts a part first, and fails on the rest.
     const all = Buffer.concat(buffers);
     while (written < bytes) written += writevSync(this.#fd, [all.subarray(written)], at + written);
     return bytes;
   }
 
-  /** Reads up to `bytes.length` bytes at `offset`. Returns how many were read. */
+  /** Reads up to `bytes.length` bytes at `offset`. Returns the number of bytes read. */
   read(bytes: Buffer, offset: number): number {
     return readSync(this.#fd, bytes, 0, bytes.length, offset);
   }

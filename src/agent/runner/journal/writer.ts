@@ -6,7 +6,7 @@ export interface WriterOptions {
   retryMs: number;
   /** Called when the additions are on disk. */
   onWritten: () => void;
-  /** Whether output has to wait (`blocked`: quota or disk), and whether writes to the disk fail (`failing`). */
+  /** Called with a changed state: whether output has to wait (`blocked`: quota or disk), and whether writes fail (`failing`). */
   onState: (state: WriterState) => void;
 }
 
@@ -15,7 +15,7 @@ export interface WriterState {
   failing: boolean;
 }
 
-/** Writes the journal once in each turn of the event loop in which something was added. Continues by itself after a full disk. */
+/** Writes the journal once in each turn of the event loop with additions. Continues by itself after a full disk. */
 export class JournalWriter {
   readonly #options: WriterOptions;
   #immediate: NodeJS.Immediate | undefined;
@@ -35,7 +35,7 @@ export class JournalWriter {
     if (this.#retry === undefined) this.#immediate ??= setImmediate(this.write);
   }
 
-  /** Writes now. The cause of a failure does not matter: full disk, quota and broken disk all mean keep the records and try again. */
+  /** Writes now. After any failure (full disk, quota, faulty disk) the records are kept and the write is repeated. */
   readonly write = (): void => {
     this.stop();
     let failing = false;

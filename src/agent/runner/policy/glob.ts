@@ -8,7 +8,7 @@ export function matchesText(pattern: string, text: string): boolean {
   return matches(pattern, text, undefined);
 }
 
-/** A place to return to: the star in the pattern, and the first character that it does not cover yet. */
+/** A position for backtracking: the star in the pattern, and the first character that it does not cover yet. */
 interface Star {
   part: number;
   at: number;
@@ -19,9 +19,9 @@ function matches(pattern: string, text: string, border: string | undefined): boo
 }
 
 /**
- * One pattern applied to one text. The last star covers one character more whenever nothing else fits, and the last `**` does so once
- * that star has met a separator: pattern × text steps at most, without memory. The caller chooses the text, and a regular expression with
- * several stars could be kept busy by it for hours.
+ * Matches one pattern against one text. On a mismatch the last star covers one more character, and the last `**` does so once that star has
+ * met a separator: at most pattern × text steps, without allocation. The text comes from the caller, and a regular expression with several
+ * stars could run for hours on it.
  */
 class GlobMatch {
   readonly #parts: readonly string[];
@@ -87,7 +87,7 @@ class GlobMatch {
   }
 }
 
-/** In units of the text's encoding (UTF-16). */
+/** Returns the width of a character in units of the text's encoding (UTF-16). */
 function widthOf(character: number): number {
   return character > 0xffff ? 2 : 1;
 }

@@ -1,6 +1,6 @@
 import type { SpawnLimits } from '../spawner/spawner.ts';
 
-/** A request as far as it is known before anything is looked up. */
+/** The parts of a request that are known before any lookup. */
 export interface PolicyRequest {
   user: string;
   /** Names of the variables that the caller sets. */
@@ -20,7 +20,7 @@ export type PolicyVerdict =
   /** `rule` is shown to the caller. */
   | { allowed: false; rule: string };
 
-/** The machine's own decision on what may run on it. */
+/** Decides which commands may run on the machine. */
 export interface Policy {
   check(request: PolicyRequest): PolicyVerdict;
   /** Returns the rule that is broken, as shown to the caller. Undefined if none is. */

@@ -1,4 +1,4 @@
-/** The cgroup v2 hierarchy, as far as this process can see it: the place of processes in it, the processes of a place, empty places. */
+/** Reads the visible part of the cgroup v2 hierarchy: the cgroups of processes, the processes of cgroups, empty cgroups. */
 import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
@@ -9,12 +9,12 @@ const EXECUTION_CGROUP = /\/execplane-\d+-\d+-\d+\/\d+/g;
 export const AGENT_SUBGROUP = 'agent';
 
 export interface CgroupPlace {
-  /** The path that the kernel gives. */
+  /** The path as reported by the kernel. */
   path: string;
   directory: string;
 }
 
-/** Returns the cgroup of a process. `undefined` if there is none to see. */
+/** Returns the cgroup of a process. `undefined` if none is visible. */
 export function cgroupOf(pid: number | 'self'): CgroupPlace | undefined {
   try {
     const path = /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
@@ -32,8 +32,8 @@ export function cgroupOf(pid: number | 'self'): CgroupPlace | undefined {
 }
 
 /**
- * Sends SIGKILL to all processes in the cgroup that was made for the execution of this process. Returns whether there was one. Never
- * kills the cgroup that this process itself is in, which happens for an agent that an execution started.
+ * Sends SIGKILL to all processes in the cgroup of a process's execution. Returns whether it has one. Never kills the cgroup of this process
+ * itself, which is also one of an execution if an execution started this agent.
  */
 export function killExecutionCgroup(pid: number): boolean {
   const place = cgroupOf(pid);
@@ -50,14 +50,14 @@ export function killExecutionCgroup(pid: number): boolean {
   }
 }
 
-/** Removes a cgroup and those below it if no process lives there. Otherwise the next process that opens a pool removes the rest. */
+/** Removes a cgroup and those below it if they have no processes. Otherwise the next process that opens a pool removes the rest. */
 export function removeEmpty(path: string): void {
   if (removed(path)) return;
   for (const below of subgroupsOf(path)) removeEmpty(below);
   removed(path);
 }
 
-/** Removes a cgroup if no process lives in it and there is none below it. Returns whether it is gone. */
+/** Removes a cgroup that has no processes and no cgroups below it. Returns whether it was removed. */
 export function removed(path: string): boolean {
   try {
     rmdirSync(path);
@@ -77,7 +77,7 @@ function subgroupsOf(path: string): string[] {
   }
 }
 
-/** Returns the numbers of the processes that live in a cgroup or below it. */
+/** Returns the pids of the processes in a cgroup or below it. */
 export function membersOf(path: string): number[] {
   const own = processesOf(path).split('\n').map(Number);
   return [...own.filter((pid) => pid > 1), ...subgroupsOf(path).flatMap(membersOf)];

@@ -1,7 +1,7 @@
 /**
- * Gives each running command a cgroup (v2), if this process may make them. Then no process of the command can leave its tree, whatever it
- * forks, and the tree can be limited and measured as a whole. Each command gets a new one: a command that runs as the owner may have
- * changed the settings of its cgroup, and reading them all back costs more than mkdir (31 µs).
+ * Gives each running command a cgroup (v2), if this process may create cgroups. Then no process of the command can leave its tree, and the tree
+ * can be limited and measured as a whole. Each command gets a new cgroup: a command that runs as the owner may have changed the settings of its
+ * cgroup, and reading all of them back costs more than mkdir (31 µs).
  */
 import {
   accessSync,
@@ -20,7 +20,7 @@ import { AGENT_SUBGROUP, cgroupOf, membersOf, removed, removeEmpty } from './cgr
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 
-/** Directories with background processes that are checked again for each new cgroup. */
+/** Number of cgroups with background processes that are checked again for each new cgroup. */
 const RETIRED_PER_ACQUIRE = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
 const CPU_PERIOD_US = 100_000;
@@ -32,7 +32,7 @@ let pools = 0;
 /** The cgroup of one command. */
 export class Cgroup {
   readonly path: string;
-  /** cgroup.events, once it was asked for: most commands end with an empty cgroup, which `remove` finds out by itself. */
+  /** Descriptor of cgroup.events, opened on demand: most commands end with an empty cgroup, which `remove` detects without it. */
   #events: number | undefined;
   readonly #controllers: ReadonlySet<string>;
 
@@ -49,7 +49,7 @@ export class Cgroup {
     }
   }
 
-  /** Whether a process lives in it or below it. False if somebody has removed it. */
+  /** Whether there is a process in the cgroup or below it. False if the cgroup was removed. */
   populated(): boolean {
     try {
       this.#events ??= openSync(join(this.path, 'cgroup.events'), 'r');
@@ -61,8 +61,8 @@ export class Cgroup {
   }
 
   /**
-   * Sends SIGKILL to every process in it. cgroup.kill also kills processes that are being forked, but misses a process whose main thread
-   * has ended before the others (pthread_exit): that one is killed by its number.
+   * Sends SIGKILL to every process in the cgroup. cgroup.kill also kills processes that are being forked, but not a process whose main thread
+   * has ended before the others (pthread_exit). Such a process is killed by its pid.
    */
   kill(): void {
     write(this.path, 'cgroup.kill', '1');
@@ -70,12 +70,12 @@ export class Cgroup {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended meanwhile, or we may not signal it: `populated` tells.
+        // The process has ended, or may not be signalled. `populated` shows the difference.
       }
     }
   }
 
-  /** Returns the numbers of the processes that live in it or below it. */
+  /** Returns the pids of the processes in it or below it. */
   members(): number[] {
     return membersOf(this.path);
   }
@@ -102,14 +102,14 @@ export class Cgroup {
     return (numbersOf(this.#measured('memory', 'memory.events'))['oom_kill'] ?? 0) > 0;
   }
 
-  /** Removes the directory, unless a process lives in it or there is a cgroup below it. Returns whether it is removed. */
+  /** Removes the cgroup, unless there is a process in it or a cgroup below it. Returns whether it was removed. */
   remove(): boolean {
     if (!removed(this.path)) return false;
     this.#close();
     return true;
   }
 
-  /** Removes the directory, and those that the command made below it, if no process lives there. It is not used any more. */
+  /** Removes the cgroup, and those that the command created below it, if they have no processes. It is not used any more. */
   dispose(): void {
     this.#close();
     removeEmpty(this.path);
@@ -131,7 +131,7 @@ export class Cgroup {
   }
 }
 
-/** Makes, hands out and removes the cgroups of commands. */
+/** Creates and removes the cgroups of commands. */
 export class CgroupPool {
   /** The limits that can be put on a command here. */
   readonly limits: ReadonlySet<keyof SpawnLimits>;
@@ -149,7 +149,7 @@ export class CgroupPool {
     this.limits = new Set(names.filter((name) => controllers.has(CONTROLLERS[name])));
   }
 
-  /** Returns an empty cgroup, to be given back. `undefined` if none can be made. */
+  /** Returns an empty cgroup, to be returned by `giveBack`. `undefined` if none can be created. */
   acquire(limits?: SpawnLimits): Cgroup | undefined {
     for (const retired of this.#retired.splice(0, RETIRED_PER_ACQUIRE)) this.giveBack(retired);
     return this.#make(limits) ?? (this.#restoreRoot() ? this.#make(limits) : undefined);
@@ -163,7 +163,7 @@ export class CgroupPool {
     }
   }
 
-  /** Makes the pool's own cgroup again: when systemd restarts a unit it removes the empty cgroups below it, while the runner lives on. */
+  /** Creates the pool's own cgroup again. When systemd restarts a unit, it removes the empty cgroups below it while the runner keeps running. */
   #restoreRoot(): boolean {
     if (existsSync(this.#root)) return false;
     try {
@@ -175,7 +175,7 @@ export class CgroupPool {
     }
   }
 
-  /** Takes back a cgroup. One that still has processes is kept until they are gone. */
+  /** Returns a cgroup to the pool. One that still has processes is kept until they have ended. */
   giveBack(cgroup: Cgroup): void {
     if (cgroup.remove()) return;
     if (!this.#closed && cgroup.populated()) this.#retired.push(cgroup);
@@ -203,14 +203,14 @@ export function openCgroupPool(): CgroupPool | undefined {
     if (existsSync(join(root, 'cgroup.kill'))) return new CgroupPool(root, enableControllers(root));
     removeEmpty(root);
   } catch {
-    // Not writable for us: the process table is used instead (process-tree.ts).
+    // It is not writable for this process: the process table is used instead (process-tree.ts).
   }
   return undefined;
 }
 
 /**
- * Enables the controllers for the commands' cgroups, as far as they are available. A cgroup that has processes directly in it enables
- * none ("no internal processes", cgroups(7)), unless it is the root.
+ * Enables the available controllers for the commands' cgroups. A cgroup with processes directly in it cannot enable any ("no internal
+ * processes", cgroups(7)), unless it is the root.
  */
 function enableControllers(root: string): Set<string> {
   for (const controller of [...Object.values(CONTROLLERS), 'io']) {
@@ -218,7 +218,7 @@ function enableControllers(root: string): Set<string> {
       try {
         write(directory, 'cgroup.subtree_control', `+${controller}`);
       } catch {
-        // Then it is not in the list that is read below.
+        // The controller is then missing in the list that is read below.
       }
     }
   }
@@ -256,7 +256,7 @@ function read(directory: string, name: string): string | undefined {
   }
 }
 
-/** As `read`, of a file that the kernel shows in one piece of less than a page. In two system calls less: it is read for every command. */
+/** Like `read`, for a file of less than a page, which the kernel returns at once: two system calls fewer, for each command. */
 function readPiece(directory: string, name: string): string | undefined {
   let descriptor: number | undefined;
   try {

@@ -1,21 +1,21 @@
-/** Named pipes, made in advance by mkfifo(1). Unlike Node's own pipes (sockets), a command can open them again by path. */
+/** Named pipes, created in advance by mkfifo(1). Unlike Node's own pipes (sockets), a command can open them again by path. */
 import { execFileSync } from 'node:child_process';
 import { constants, fchownSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MADE_AT_ONCE = 32;
 
-/** One pipe. Its name is removed already. */
+/** One pipe. Its name has been removed. */
 export interface Fifo {
   /** The runner's end, which never blocks. */
   read: number;
-  /** The same end in blocking mode, for the program that drains it later. */
+  /** The same end in blocking mode, for the program that drains it after the end. */
   readBlocking: number;
   /** The command's end. */
   write: number;
 }
 
-/** Makes named pipes in advance and hands them out. */
+/** Creates named pipes in advance. */
 export class FifoSource {
   readonly #directory: string;
   #names: string[] = [];

@@ -83,7 +83,7 @@ export function encodeStdin(handle: number, bytes: Buffer, end: boolean): [Buffe
 export function encodeSpawn(request: SpawnRequest, cgroup: string): Buffer | undefined {
   const { argv, home, cwd = '', file = '', identity, terminal } = request;
   const { EXECUTION_ID: marker, ...others } = request.env;
-  // The marker comes first: a reader that looks for it has to read little.
+  // The marker comes first, so that it is found in the first bytes.
   const env = [...(marker === undefined ? [] : [['EXECUTION_ID', marker]]), ...Object.entries(others)];
   const paths = `${home}\0${cwd}\0${cgroup}\0${file}\0`;
   const args = argv.length === 0 ? '' : `${argv.join('\0')}\0`;
@@ -130,7 +130,7 @@ export interface EventFrame {
   payload: Buffer;
 }
 
-/** Cuts a byte stream into frames. Keeps an unfinished one until its rest comes. */
+/** Decodes a byte stream to frames. Keeps an unfinished frame until its rest arrives. */
 export class FrameReader {
   #rest: Buffer = NOTHING;
 
@@ -155,7 +155,7 @@ export function readCount(payload: Buffer, at: number): number {
 }
 
 /**
- * Reads the payload of EXITED. `tree` is what the cgroup says about the whole tree. Without it the figures cover the main process and those it
+ * Reads the payload of EXITED. `tree`: the usage of the whole tree by its cgroup. Without it the figures cover the main process and those it
  * had waited for.
  */
 export function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {

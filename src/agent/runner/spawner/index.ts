@@ -10,7 +10,7 @@ export interface SpawnerOptions {
   /** `auto`, the default: native if it works. `native` rejects if it does not. */
   kind?: 'native' | 'node' | 'auto';
   events: SpawnerEvents;
-  /** A directory of the caller's for files of the Node spawner. */
+  /** Directory for files of the Node spawner. */
   scratchDir: string;
   /** `false`: process trees are followed by the process table, even if cgroups are available. */
   cgroups?: boolean;

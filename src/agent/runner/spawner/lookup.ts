@@ -1,4 +1,4 @@
-/** Finds out in advance what execve(2) would say of a command, because the platform's own spawn would hide it. */
+/** Determines in advance the error that execve(2) would return for a command, because the platform's own spawn hides it. */
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { SpawnRequest, SpawnStage } from './spawner.ts';
@@ -7,12 +7,12 @@ const DEFAULT_PATH = '/bin:/usr/bin';
 const PEEK_BYTES = 256;
 /** Beginnings of files that count as programs. */
 const UNREADABLE = '\0';
-/** Errors after which execvp(3) searches on in the PATH. */
+/** Errors after which execvp(3) continues its search in the PATH. */
 const LOOK_ON = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'ENODEV', 'ETIMEDOUT', 'EACCES']);
 
 export type Lookup = { ok: true; file: string } | { ok: false; stage: SpawnStage; errno: string };
 
-/** Returns the file that `name` leads to in the PATH of `env`, or how the start would fail. */
+/** Returns the file that `name` resolves to in the PATH of `env`, or the error with which the start would fail. */
 export function lookUp(name: string, env: SpawnRequest['env'], cwd: string): Lookup {
   const badCwd = refusal(() => {
     if (!statSync(cwd).isDirectory()) throw errno('ENOTDIR');
@@ -46,8 +46,8 @@ function judge(file: string): Lookup {
 }
 
 /**
- * Reads the first bytes of a file. They distinguish a program or a script from text, which execvp(3) would pass to a shell. A file that
- * is executable and not readable is left to the kernel.
+ * Reads the first bytes of a file, which distinguish a program or a script from text, which execvp(3) would pass to a shell. A file that is
+ * executable and not readable counts as a program: the kernel decides.
  */
 function startOf(file: string): string {
   let descriptor: number;

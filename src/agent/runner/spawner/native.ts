@@ -1,4 +1,4 @@
-/** The spawner on Linux: starts, carries bytes and reaps through the small C program in native/ (docs/spawner-protocol.md). */
+/** The spawner on Linux. It uses the C program in native/, which starts and reaps commands and transfers their bytes (docs/spawner-protocol.md). */
 import { type ChildProcessByStdio, spawn as startProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -23,7 +23,7 @@ import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Us
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
-/** A program that does not answer SHUTDOWN by then does the same when its input ends. */
+/** Time limit for the answer to SHUTDOWN, ms. Afterwards the program ends when its input is closed. */
 const SHUTDOWN_TIMEOUT_MS = 500;
 const STAGES: readonly (SpawnStage | undefined)[] = [
   undefined,
@@ -42,7 +42,7 @@ interface Entry {
   tree: ProcessTree;
   pid: number;
   ended: boolean;
-  /** It must run in the cgroup that has its limits, or not at all. */
+  /** Whether it has limits: then it must run in its cgroup, or not at all. */
   limited: boolean;
 }
 
@@ -104,7 +104,7 @@ class NativeSpawner implements Spawner {
     program.stderr.on('data', (chunk: Buffer) => {
       this.#lastWords = chunk.toString('utf8').slice(0, 200).trim();
     });
-    program.stdin.on('error', () => {}); // The exit of the program tells.
+    program.stdin.on('error', () => {}); // The exit of the program is handled below.
     program.stdin.on('drain', this.#flush);
     program.once('close', (code, signal) =>
       this.#gone(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
@@ -206,7 +206,7 @@ class NativeSpawner implements Spawner {
     queueMicrotask(this.#flush);
   }
 
-  /** Writes everything at once. Commands that come while the pipe is full wait for `drain`. */
+  /** Writes all pending commands in one write. While the pipe is full, commands wait for `drain`. */
   readonly #flush = (): void => {
     this.#scheduled = false;
     const { stdin } = this.#program;
@@ -262,7 +262,7 @@ class NativeSpawner implements Spawner {
     }
   };
 
-  /** Nobody reads the commands' output any more, and nobody would report their end: they are killed too. */
+  /** Handles the end of the program. Its commands are killed, because their output and ends cannot be reported any more. */
   #gone(reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -281,7 +281,7 @@ class NativeSpawner implements Spawner {
   }
 }
 
-/** Returns why a start is not even tried, if there is a reason. */
+/** Returns the refusal of a start that cannot succeed. Undefined: it is tried. */
 function refusalOf(p: { limited: boolean; bytes: number | undefined }): [SpawnStage, string] | undefined {
   if (p.limited) return ['limits', 'ENOTSUP'];
   if (p.bytes === undefined) return ['exec', 'EINVAL'];

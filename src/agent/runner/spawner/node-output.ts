@@ -7,14 +7,14 @@ import { errnoOf } from './lookup.ts';
 import { Tail } from './tail.ts';
 
 const READ_BYTES = 65_536;
-/** A pipe holds no more than this, unless its program is privileged (/proc/sys/fs/pipe-max-size). */
+/** Maximum size of an unprivileged program's pipe, in bytes (/proc/sys/fs/pipe-max-size). */
 const MAX_PIPE_BYTES = 1_048_576;
 
 export interface OutputListener {
   hand(bytes: Buffer): void;
-  /** Bytes were read that are only counted. */
+  /** Called when bytes were read that are only counted. */
   dropped(): void;
-  /** Every writer has closed it. */
+  /** Called when every writer has closed the pipe. */
   closed(): void;
 }
 
@@ -61,7 +61,7 @@ export class NodeOutput {
     this.#socket.resume();
   }
 
-  /** Emits what is in the pipe now, and discards what comes later. */
+  /** Emits the bytes that are in the pipe now, and discards later ones. */
   finish(): void {
     let left = MAX_PIPE_BYTES;
     while (left > 0 && this.#readable) {
@@ -102,7 +102,7 @@ export class NodeOutput {
     this.#listener.dropped();
   }
 
-  /** 0: nothing there, or the end. */
+  /** Reads without waiting. Returns 0 if there are no bytes, or at the end. */
   #readNow(bytes: Buffer): number {
     try {
       return readSync(this.#fifo.read, bytes);

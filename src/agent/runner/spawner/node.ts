@@ -41,7 +41,7 @@ interface Entry {
   reported: boolean;
 }
 
-/** Makes its first pipes. Throws if mkfifo(1) does not work. */
+/** Starts the spawner and creates its first pipes. Throws if mkfifo(1) does not work. */
 export function startNodeSpawner(events: SpawnerEvents, scratchDir: string): Spawner {
   return new NodeSpawner(events, new FifoSource(scratchDir));
 }
@@ -224,7 +224,7 @@ class NodeSpawner implements Spawner {
       entry.end = signal === null ? { exitCode: code ?? 0 } : { signal: constants.signals[signal] };
       this.#finish(handle, entry);
     });
-    child.stdin?.on('error', () => {}); // Nobody reads it any more: `close` follows.
+    child.stdin?.on('error', () => {}); // The command does not read any more: `close` follows.
     child.stdin?.once('close', () => {
       if (!entry.reported) this.#events.stdinTaken(handle, entry.stdinTaken, true);
     });
@@ -237,7 +237,7 @@ class NodeSpawner implements Spawner {
     this.#events.counted(handle, entry.outputs[0].total, entry.outputs[1].total);
   }
 
-  /** Reports the end once all output written before it was passed on. */
+  /** Reports the end, after all output written before it. */
   #finish(handle: number, entry: Entry): void {
     if (!entry.end || entry.reported || entry.outputs.some((output) => output.paused)) return;
     for (const output of entry.outputs) output.finish();

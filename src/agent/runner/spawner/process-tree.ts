@@ -1,7 +1,7 @@
 /**
- * Finds processes by the process table alone: a certain process, its descendants, and the processes that carry the marker of an
- * execution. Kills and checks trees if there are no cgroups, and after the death of a runner. A process that leaves its session, its
- * parent and its environment all at once escapes it.
+ * Finds processes by the process table alone: a certain process, its descendants, and the processes with the marker of an execution. Used to
+ * kill and check trees without cgroups, and after the death of a runner. A process that leaves its session, its parent and its environment at
+ * the same time is not found.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,25 +15,25 @@ export interface Tree {
   executionId: string;
   /** The main process, if it is known. */
   main?: ProcessIdentity | undefined;
-  /** The session id still belongs to it: the caller has seen it run, and pids have not wrapped around since. */
+  /** Whether the session id still belongs to it: the caller has seen it run, and pids have not wrapped around since. */
   sessionIsOurs?: boolean;
 }
 
-/** A walk over the process table can miss a process that is just being forked, so one search that finds nothing proves little. */
+/** Number of searches without a find after which a tree counts as ended: one search can miss a process that is being forked. */
 const QUIET_LOOKS = 4;
-/** After this time, searches that find nothing and miss something are attributed to unrelated processes that come and go. */
+/** Time after which unreadable processes in searches without a find count as unrelated, ms. */
 const MAX_DOUBT_MS = 1000;
-/** A process that SIGKILL has not ended by then belongs to somebody else, or hangs in the kernel. */
+/** Time after which a process that SIGKILL has not ended counts as unkillable, ms: it is another user's, or hangs in the kernel. */
 export const GIVE_UP_AFTER_MS = 30_000;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 100;
 
-/** Returns the numbers of the processes of the tree that are alive. */
+/** Returns the pids of the live processes of the tree. */
 export function treeMembers(tree: Tree): number[] {
   return new TreeSearch(tree).look().map(({ pid }) => pid);
 }
 
-/** Describes a process in words: its number, its program, its user. */
+/** Describes a process: its pid, its program, its user. */
 export function describeProcess(pid: number): string {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -46,14 +46,14 @@ export function describeProcess(pid: number): string {
   }
 }
 
-/** Sends SIGKILL to the whole tree, until no process of it is left or nothing helps. Settles then. */
+/** Sends SIGKILL to the whole tree until no process of it is left, or the rest counts as unkillable. */
 export async function killProcessTree(tree: Tree): Promise<void> {
   const search = new TreeSearch(tree);
   const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
   let waitMs = FIRST_WAIT_MS;
   let lastFoundAt = performance.now();
   for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < giveUpAt; ) {
-    // All are stopped before any is killed, so that none forks meanwhile or orphans a process that only its parent leads to.
+    // All are stopped before any is killed, so that none forks meanwhile, or orphans a process that is found only through its parent.
     for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
       for (const row of fresh) send(row, 'SIGSTOP');
     }
@@ -76,11 +76,11 @@ export async function killMarked(executionId: string, identity?: ProcessIdentity
 }
 
 /**
- * Searches for the live members of a tree: by marker, session, process group, and descent from any of these. It remembers the processes
- * that are not members, so that each search after the first reads about new processes only, and outruns a tree that keeps forking.
+ * Searches for the live members of a tree: by marker, session, process group, and descent from any of these. It stores the processes that are
+ * not members, so that later searches read new processes only, and are faster than a tree that keeps forking.
  */
 class TreeSearch {
-  /** Whether the last search came too late, or too early, for a new process: it may be a member, or have forked one. */
+  /** Whether the last search could not read a new process, which may be a member or have forked one. */
   missed = false;
   readonly #doubted = new Set<number>();
   readonly #tree: Tree;
@@ -93,7 +93,7 @@ class TreeSearch {
     this.#variable = `EXECUTION_ID=${tree.executionId}`;
   }
 
-  /** Returns the members that were not known yet. */
+  /** Returns the new members. */
   look(): ProcessRow[] {
     const rows = this.#unknown();
     const sessionIsOurs = this.#sessionIsOurs();
@@ -121,7 +121,7 @@ class TreeSearch {
   #unknown(): ProcessRow[] {
     const rows: ProcessRow[] = [];
     this.missed = false;
-    // The newest first: processes that keep forking do not live long.
+    // Newest first, because processes that keep forking are short-lived.
     for (const pid of processIds().reverse()) {
       if (this.#strangers.has(pid) || this.#members.has(pid)) continue;
       const row = processRow(pid);
@@ -132,7 +132,7 @@ class TreeSearch {
     return rows;
   }
 
-  /** Marks a process as a stranger if it can be read and bears no mark. In the middle of an execve(2) nothing can be read. */
+  /** Whether a process has a mark of the tree. One that can be read and has none is not a member. During an execve(2) nothing can be read. */
   #bearsMark(row: ProcessRow, sessionIsOurs: boolean): boolean {
     const { main } = this.#tree;
     if (main?.pid === row.pid && sessionIsOurs) return true;
@@ -143,14 +143,14 @@ class TreeSearch {
     return marked === true;
   }
 
-  /** Once for each: a process that nobody may read, or that nobody reaps, stays like that. */
+  /** Counts an unreadable process once: one that may not be read, or is not reaped, stays unreadable. */
   #doubt(pid: number): void {
     if (this.#doubted.has(pid)) return;
     this.#doubted.add(pid);
     this.missed = true;
   }
 
-  /** A number belongs to the session while its leader exists, or was lately seen to exist. */
+  /** Whether the session id still belongs to the tree: the leader exists, or existed a short time ago. */
   #sessionIsOurs(): boolean {
     const { main, sessionIsOurs = false } = this.#tree;
     if (!main || main.bootId !== bootId()) return false;
@@ -165,6 +165,6 @@ function send(row: ProcessRow, signal: 'SIGSTOP' | 'SIGKILL'): void {
   try {
     process.kill(row.pid, signal);
   } catch {
-    // It has ended meanwhile, or became a process that we may not signal: the next search tells.
+    // The process has ended, or may not be signalled any more. The next search shows the difference.
   }
 }

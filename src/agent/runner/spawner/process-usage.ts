@@ -1,4 +1,4 @@
-/** The usage of processes by the process table (proc(5)), for trees without a cgroup that measures them. */
+/** Computes the usage of processes from the process table (proc(5)), for trees without a cgroup that measures them. */
 import { readFileSync } from 'node:fs';
 import type { Usage } from './spawner.ts';
 
@@ -9,8 +9,8 @@ const USER = [11, 13] as const;
 const SYSTEM = [12, 14] as const;
 
 /**
- * Sums the processor time of these processes and of the children that they waited for. Memory is that of the process that needed most, as
- * getrusage(2) counts it: what processes share cannot be told from what they do not. Undefined if none of them can be read.
+ * Sums the processor time of processes and of the children that they waited for. Memory is that of the largest process, as in getrusage(2),
+ * because shared memory cannot be distinguished. Undefined if no process can be read.
  */
 export function usageOfProcesses(pids: readonly number[]): Usage | undefined {
   const all = pids.map(usageOf).filter((usage) => usage !== undefined);
@@ -29,7 +29,7 @@ function usageOf(pid: number): Usage | undefined {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const time = (places: readonly number[]): number =>
       places.reduce((sum, place) => sum + Number(fields[place]) * TICK_MS, 0);
-    // A process that has ended and is not waited for has no memory any more.
+    // A zombie has no memory.
     const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '0';
     return { cpuUserMs: time(USER), cpuSystemMs: time(SYSTEM), maxMemoryBytes: Number(peak) * 1024 };
   } catch {

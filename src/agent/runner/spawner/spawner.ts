@@ -1,4 +1,4 @@
-/** The runner's interface to a spawner. native.ts and node.ts implement it. */
+/** The interface between the runner and a spawner. Implemented in native.ts and node.ts. */
 
 /** Size of a terminal, in characters. */
 export interface TerminalSize {
@@ -38,9 +38,9 @@ export interface SpawnRequest {
   ask?: boolean;
   /** Set only if the spawner's `limits` is true. */
   limits?: SpawnLimits;
-  /** Bytes of each stream to pass on. Bytes after them are read, counted and discarded. Up to 3 bytes more may be passed on. */
+  /** Bytes of each stream to emit. Later bytes are read, counted and discarded. Up to 3 bytes more may be emitted. */
   keepBytes: number;
-  /** The last bytes of each stream, of those not passed on, that are kept for `tail`: at most 65 536. */
+  /** Number of last bytes of each stream, of those not emitted, that are kept for `tail`: at most 65 536. */
   tailBytes: number;
 }
 
@@ -62,7 +62,7 @@ export interface Usage {
   ioWriteBytes?: number;
 }
 
-/** How the main process ended: exactly one of `exitCode` and `signal` (its number) is set. */
+/** The end of the main process: exactly one of `exitCode` and `signal` (its number) is set. */
 export interface SpawnEnd {
   exitCode?: number;
   signal?: number;
@@ -73,13 +73,13 @@ export interface SpawnEnd {
 }
 
 /**
- * Each call concerns one handle; `exited` or `failed` is the last one for it. None is made from within a method of the spawner. `started`
- * comes before any output and the end; `stdinTaken` may come before it.
+ * The callbacks of a spawner. Each call concerns one handle; `exited` or `failed` is the last one for it. No call is made within a method of
+ * the spawner. `started` precedes all output and the end; `stdinTaken` may precede it.
  */
 export interface SpawnerEvents {
   /** Requested by `ask`: the descriptors of both are held, and are the ones that will be used. */
   resolved(handle: number, resolved: Resolved): void;
-  /** The command runs: the new program is executing. */
+  /** The command runs: the new program was executed. */
   started(handle: number, pid: number): void;
   /** The command never ran. `errno` is the name (`ENOENT`). */
   failed(handle: number, stage: SpawnStage, errno: string): void;
@@ -87,16 +87,16 @@ export interface SpawnerEvents {
   output(handle: number, stream: 'stdout' | 'stderr', bytes: Buffer): void;
   /** Bytes produced so far on each stream, kept or not. Called at most once a second while bytes are discarded. */
   counted(handle: number, stdoutBytes: number, stderrBytes: number): void;
-  /** Bytes of stdin that the process's pipe has taken so far. `closed`: it is closed, or nobody reads it any more. */
+  /** Bytes of stdin written to the process's pipe so far. `closed`: it is closed, or the process does not read any more. */
   stdinTaken(handle: number, bytes: number, closed: boolean): void;
-  /** The last of the bytes of a stream that were not passed on, if there are any: right before `exited`. */
+  /** The last of the bytes of a stream that were not emitted, if there are any. Called right before `exited`. */
   tail(handle: number, stream: 'stdout' | 'stderr', bytes: Buffer): void;
   /**
-   * The main process is gone. All bytes written before its exit were passed on. Its pipes are read further and discarded until every
-   * writer has closed them.
+   * The main process has exited, and all bytes written before were emitted. Later bytes in its pipes are discarded until every writer has
+   * closed them.
    */
   exited(handle: number, end: SpawnEnd): void;
-  /** The spawner itself is gone, and nobody can see its processes any more: no further calls come. */
+  /** The spawner itself has ended, and its processes cannot be followed any more. It is the last call. */
   lost(reason: string): void;
 }
 

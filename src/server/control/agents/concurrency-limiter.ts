@@ -1,6 +1,6 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 
-/** ConcurrencyLimiter: limits how much work runs at a time. More work waits in a bounded queue (fault matrix, line 17). */
+/** ConcurrencyLimiter: limits the number of tasks that run at a time. Further tasks wait in a bounded queue (fault matrix, line 17). */
 export class ConcurrencyLimiter {
   readonly #run: LimitFunction;
   readonly #most: number;

@@ -1,4 +1,4 @@
-/** The WebSocket of one agent: framing, bounds, heartbeats. The session decides which frame is legal when, and what it means. */
+/** The WebSocket of one agent: framing, bounds, heartbeats. The session checks that a frame is legal, and handles it. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { nestsDeeperThan } from '../../../core/json.ts';
@@ -19,9 +19,9 @@ export interface ConnectionListener {
   readonly expectsHello: boolean;
   frame(frame: AgentFrame): void;
   records(bytes: Buffer): void;
-  /** The bytes that wait to be sent have shrunk to a few. */
+  /** Called when few unsent bytes are left. */
   drained(): void;
-  /** Nothing more is sent or received. Called exactly once. */
+  /** Called exactly once, after which nothing is sent or received. */
   closed(why: { code: number; reason: string }): void;
 }
 
@@ -35,7 +35,7 @@ export interface ConnectionOptions {
 
 /** Frames nest three deep; later versions may add to them. */
 const MAX_DEPTH = 32;
-/** Silence for this many heartbeats ends a connection. */
+/** Number of heartbeats without a byte from the agent after which a connection is ended. */
 const MAX_SILENT_BEATS = 2;
 
 /** The WebSocket of one agent. Owns its bounds and its heartbeats. */
@@ -69,7 +69,7 @@ export class AgentConnection {
     return this.#closed;
   }
 
-  /** Bytes given to `send` that the socket has not taken yet. */
+  /** Bytes passed to `send` that are not yet written to the socket. */
   get unsentBytes(): number {
     return this.#ws.bufferedAmount;
   }
@@ -82,7 +82,7 @@ export class AgentConnection {
     else this.#ws.send(message, this.#written);
   }
 
-  /** Runs `send`; the frames that it sends leave in one write. */
+  /** Runs `send`, and writes all frames that it sends at once. */
   together(send: () => void): void {
     this.#socket.cork();
     try {
@@ -101,7 +101,7 @@ export class AgentConnection {
     this.#ws.resume();
   }
 
-  /** Closes it: frames sent before still go out, frames that arrive are dropped. */
+  /** Closes the connection. Frames sent before are still delivered, frames that arrive are dropped. */
   close(code: number, reason: string): void {
     if (this.#closed) return;
     this.#ws.resume();
@@ -109,7 +109,7 @@ export class AgentConnection {
     this.#end(code, reason);
   }
 
-  /** Ends it without a close frame: the peer does not answer. */
+  /** Ends the connection without a close frame, for a peer that does not answer. */
   terminate(reason: string): void {
     this.#ws.terminate();
     this.#end(CLOSE.timeout, reason);
@@ -118,7 +118,7 @@ export class AgentConnection {
   /** Sends a ping, once an interval. Silence for two of them ends the connection. */
   beat(): void {
     const { bytesRead } = this.#socket;
-    // While the session does not read, silence means nothing.
+    // While the session does not read, bytes of the agent are not seen: it does not count as silent.
     const silent = bytesRead === this.#bytesSeen && !this.#ws.isPaused;
     this.#silentBeats = silent ? this.#silentBeats + 1 : 0;
     this.#bytesSeen = bytesRead;
@@ -126,7 +126,7 @@ export class AgentConnection {
     else this.#ws.ping();
   }
 
-  /** Sends a ping, and ends the connection if no byte comes within `ms`: another connection wants its place. */
+  /** Sends a ping, and ends the connection if no byte arrives within `ms`. Used when another connection claims the machine. */
   probe(ms: number): void {
     if (this.#closed || this.#probe !== undefined) return;
     const { bytesRead } = this.#socket;

@@ -1,7 +1,7 @@
 /** Limits the control frames of one agent: their number and their size, each refilled with time. */
 import { AGENT_LIMITS } from './limits.ts';
 
-/** The credit holds this many seconds' worth. */
+/** Size of the bucket in seconds of its refill. */
 const BURST_S = 2;
 
 /** A token bucket for the number and the bytes of one agent's control frames. */

@@ -70,7 +70,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   }
   if (joined.outcome === 'held') {
     session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
-    // If that connection is half open, this ends it, and the next hello is let in.
+    // The probe ends the other connection if it is half open. Then the next hello is accepted.
     await deps.probe(machineId);
     return;
   }
@@ -81,7 +81,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   session.connectedAs(joined.epoch);
   tell(deps, joined.ended ?? []);
   if (session.phase === 'closed') return;
-  // An instance that has not connected before was sent nothing: no inputs are needed.
+  // An instance that has not connected before was sent nothing, so no inputs are needed.
   const aboveNumber = known.runnerInstance === runnerInstance ? lastDispatchNumber : Number.MAX_SAFE_INTEGER;
   const dispatched = await store.listDispatched({ machineId, aboveNumber });
   const plan = reconcile(
@@ -97,8 +97,8 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
 }
 
 /**
- * Ends executions of a machine whose outcome cannot be known. Executions that have ended stay as they are, and so do all if `epoch` is no
- * longer the machine's. Rejects if the store cannot be written; they stay marked then.
+ * Ends executions of a machine whose outcome cannot be known. Ended executions stay unchanged, and all do if the machine has another epoch
+ * by now. Rejects if the store cannot be written; then the executions stay dispatched.
  */
 export async function markLost(
   { store, commits, now }: Pick<SessionDeps, 'store' | 'commits' | 'now'>,
@@ -141,7 +141,7 @@ async function undelivered(
   return dispatched.filter(({ execution }) => open.has(execution.executionId));
 }
 
-/** Makes executions that waited for the machine `queued`, one batch per turn. They are claimed after that. */
+/** Moves executions that waited for the machine to `queued`, one batch per turn. They are claimed afterwards. */
 async function wakeWaiting(deps: SessionDeps, session: AgentSession): Promise<void> {
   const limit = AGENT_LIMITS.wakeBatch;
   while (session.phase === 'ready') {

@@ -19,7 +19,7 @@ export class HeartbeatWheel {
     this.#timer.unref();
   }
 
-  /** Adds to the slots in turn, so that thousands of connections made at once do not beat at once. Returns the removal. */
+  /** Adds to the slots in turn, so that thousands of simultaneous connections do not beat at the same time. Returns the removal. */
   add(beating: Beating): () => void {
     this.#filling = (this.#filling + 1) % SLOTS;
     const slot = this.#slots[this.#filling] as Set<Beating>;

@@ -1,6 +1,6 @@
-/** Limits of one agent, and of all of them together (docs/PROTOCOL.md, "Limits and windows"). */
+/** Limits of each agent, and of all agents together (docs/PROTOCOL.md, "Limits and windows"). */
 
-/** Time for the connected agent to send a byte when another one wants its place, ms. */
+/** Time within which a connected agent must send a byte when another instance claims its machine, ms. */
 export const PROBE_MS = 5000;
 export const AGENT_LIMITS = {
   /** Largest hello unless the server's setting says otherwise: one with 6,500 held executions of ordinary id length. */
@@ -19,15 +19,15 @@ export const AGENT_LIMITS = {
   /** Bytes of records that wait for the store before the socket is no longer read: per agent, and of all agents. */
   unwrittenBytes: 4 * 1024 * 1024,
   unwrittenBytesOfAll: 64 * 1024 * 1024,
-  /** Most bytes of records in one appendReports. */
+  /** Maximum bytes and number of records in one appendReports. */
   batchRecords: 1000,
   batchBytes: 2 * 1024 * 1024,
   /** Unsent bytes above which no further start is sent, and below which sending continues. */
   unsentHigh: 4 * 1024 * 1024,
   unsentLow: 1024 * 1024,
-  /** Unsent bytes above which an agent is dropped that sends without reading. */
+  /** Unsent bytes above which an agent that sends and does not read is disconnected. */
   unreadBytes: 32 * 1024 * 1024,
-  /** Most executions on one machine at a time, whatever its agent accepts: this many fit into its hello. */
+  /** Maximum number of executions on one machine at a time, whatever its agent accepts: this many fit into its hello. */
   slots: 4096,
   /** Executions claimed, or woken, in one transaction. */
   claimBatch: 32,

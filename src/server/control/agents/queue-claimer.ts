@@ -1,4 +1,4 @@
-/** Takes waiting executions of one machine from the store as slots become free: oldest first, in bounded batches. */
+/** Claims waiting executions of one machine in the store as slots become free: oldest first, in bounded batches. */
 import type { Dispatch } from '../../../store/store.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { PendingStart, StartQueue } from './start-queue.ts';
@@ -12,7 +12,7 @@ export interface QueueClaimerOptions {
   /** Marks up to `limit` waiting executions for this session's agent. */
   claim: (limit: number) => Promise<Dispatch[]>;
   toStart: (dispatch: Dispatch) => PendingStart;
-  /** The claim failed in the store. It is tried again. */
+  /** Called when a claim failed in the store. The claim is repeated. */
   claimFailed: (cause: unknown) => void;
 }
 
@@ -32,7 +32,7 @@ export class QueueClaimer {
     this.#options = options;
   }
 
-  /** Whether no execution waits that is older than a new one. */
+  /** Whether no older execution waits in the store. */
   get upToDate(): boolean {
     return this.#open && !this.#backlog;
   }
@@ -43,14 +43,14 @@ export class QueueClaimer {
     this.claimMore();
   }
 
-  /** An execution waits in the store for this machine. */
+  /** Notes that an execution waits in the store for this machine. */
   noteWaiting(): void {
     this.#noted += 1;
     this.#backlog = true;
     this.claimMore();
   }
 
-  /** Claims as many as there is room for. Call it whenever there may be more room. */
+  /** Claims as many executions as there are free slots. Call it whenever a slot may have become free. */
   claimMore(): void {
     if (!this.#open || this.#claiming || !this.#backlog || this.#retry !== undefined) return;
     const limit = Math.min(this.#options.starts.free, this.#batch);

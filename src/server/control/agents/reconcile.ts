@@ -1,15 +1,15 @@
-/** Reconciles what an agent that connects holds with what was dispatched to it. A pure decision. */
+/** Reconciles the executions that a connecting agent holds with those that were dispatched to it. A pure decision. */
 import type { Held, Hello } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 
 export interface Reconciliation {
-  /** Never arrived at this instance: to send again, by rising dispatch number (unless cancelled or expired). */
+  /** Executions that never arrived at this instance: to send again, by rising dispatch number (unless cancelled or expired). */
   undelivered: Execution[];
   /** Executions whose outcome cannot be known, with the reason. */
   lost: { execution: Execution; reason: string }[];
-  /** Held by the agent and open in the store: their reports will tell. */
+  /** Held by the agent and not ended in the store: their outcome follows from their reports. */
   held: Execution[];
-  /** The same for `welcome`: the number up to which their reports are on disk. */
+  /** `held` in the form of the welcome frame: the number up to which their reports are on disk. */
   acks: [executionId: string, reported: number][];
   /** Held by the agent, but ended, unknown or of another machine. */
   forget: string[];
@@ -21,8 +21,8 @@ const LOST_HERE = 'The runner accepted the command and has no record of it.';
 const LOST_BEFORE = 'The runner that had the command is gone: the outcome cannot be known.';
 
 /**
- * Decides for each execution of `dispatched` (all that are dispatched to the machine and not terminal, by rising dispatch number) and for
- * each held one. Starts arrive in the order of their numbers, so an execution that this instance has not accepted has a number above its
+ * Decides for each dispatched and each held execution. `dispatched`: all that are dispatched to the machine and not terminal, by rising
+ * dispatch number. Starts arrive in the order of their numbers, so an execution that this instance has not accepted has a number above its
  * `last_dispatch_number`, and only such an execution may be sent again.
  */
 export function reconcile(

@@ -1,6 +1,6 @@
 /**
- * Takes the reports of one session: writes them, notifies waiting clients, acknowledges. Reports that arrive in one turn, or while the
- * last batch is written, form one batch. The socket is not read while too much waits, whatever the cause.
+ * Receives the reports of one session, writes them, notifies waiting clients, and acknowledges them. Reports that arrive in one turn of the
+ * event loop, or while a batch is written, form one batch. The socket is not read while too many bytes wait.
  */
 import { isTerminal } from '../../../core/execution.ts';
 import { CLOSE, type ServerFrame } from '../../../core/protocol.ts';
@@ -11,12 +11,12 @@ import type { AgentConnection } from './connection.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** Kinds from here on are the journal's own and never leave the machine. Unknown kinds below it come from a newer agent. */
+/** The first kind of records that belong to the journal and never leave the machine. Unknown kinds below it come from a newer agent. */
 const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
 const MAX_GAPS = 10_000;
-/** An acknowledgement may wait this long for a start to share a write with, ms, unless it opens the agent's window for this many bytes. */
+/** Time for which an acknowledgement may wait to share a write with a start, ms, and the bytes from which it is sent immediately. */
 const ACK_WITHIN_MS = 20;
 const ACK_AT_BYTES = 64 * 1024;
 /** Log messages. */
@@ -34,11 +34,11 @@ export class ReportBudget {
   }
 }
 
-/** Executions whose reports had a gap. A reconnected agent fills it, unless it has dropped the reports that the store lacks. */
+/** Executions whose reports had a gap. A reconnected agent fills a gap, unless it has dropped the missing reports. */
 export class ReportGaps {
   readonly #seen = new Set<string>();
 
-  /** Records a gap. True for the second one of an execution: it will never be filled. */
+  /** Records a gap. Returns true for the second gap of an execution: it will never be filled. */
   again(executionId: string): boolean {
     if (this.#seen.delete(executionId)) return true;
     this.#seen.add(executionId);
@@ -47,28 +47,28 @@ export class ReportGaps {
     return false;
   }
 
-  /** Its reports continue: there is no gap any more. */
+  /** Records that the reports of an execution continue without a gap. */
   filled(executionId: string): void {
     this.#seen.delete(executionId);
   }
 }
 
-/** The session that the reports come through. */
+/** The session that receives the reports. */
 export interface ReportingSession {
   readonly machineId: string;
   log(level: 'warn' | 'error', fields: object, text: string): void;
   freeSlot(executionId: string): boolean;
-  /** There may be more room for starts. */
+  /** Called when a slot may have become free. */
   claimMore(): void;
   markLost(execution: Execution, reason: string): void;
 }
 
 export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now' | 'settings'>;
 
-/** Takes the reports of one session, in order, one batch at a time. */
+/** Writes the reports of one session in order, one batch at a time. */
 export class ReportIntake {
   readonly #deps: IntakeDeps;
-  /** The connection is not read while too much waits. It is closed if it sends a malformed report, or one that cannot be written. */
+  /** Not read while too many bytes wait. Closed after a malformed report, or one that cannot be written. */
   readonly #connection: AgentConnection;
   readonly #session: ReportingSession;
   /** Server clock minus agent clock, ms. */
@@ -81,7 +81,7 @@ export class ReportIntake {
   #paused = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
-  /** On disk, or no longer wanted, and not yet acknowledged. */
+  /** Report numbers, by execution, that are to be acknowledged: the reports are on disk or no longer needed. */
   #acks = new Map<string, number>();
   #forget = new Set<string>();
   /** Bytes of the reports that `#acks` acknowledges. */
@@ -94,12 +94,12 @@ export class ReportIntake {
     this.#session = session;
   }
 
-  /** `clockMs`: the agent's clock, ms since the epoch, by which its reports are dated. */
+  /** Sets the agent's clock, ms since the epoch, by which its reports are dated. */
   agentClockIs(clockMs: number): void {
     this.#clockOffsetMs = this.#deps.now() - clockMs;
   }
 
-  /** Takes a message of records. */
+  /** Receives a message of records. */
   push(message: Buffer): void {
     if (this.#closed) return;
     const decoded = decodeRecords(message);
@@ -117,7 +117,7 @@ export class ReportIntake {
     });
   }
 
-  /** A write under way is finished. Waiting reports are dropped: the agent has them. */
+  /** Ends the intake. A write under way is finished. Waiting reports are dropped, because the agent still has them. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -128,13 +128,13 @@ export class ReportIntake {
     this.#bytes = 0;
   }
 
-  /** The server wants nothing more of these, whatever reports the agent still has. */
+  /** Makes the agent drop executions and their reports. */
   forget(executionIds: readonly string[]): void {
     for (const executionId of executionIds) this.#forget.add(executionId);
     this.flush();
   }
 
-  /** Acknowledges what is on disk, unless much is unsent already: then the acknowledgement waits, at most one number per execution. */
+  /** Sends the pending acknowledgements, unless many bytes are unsent. Then they wait, with at most one number per execution. */
   flush(): void {
     if (this.#connection.unsentBytes > AGENT_LIMITS.unsentLow) return;
     clearTimeout(this.#ackTimer);
@@ -146,7 +146,7 @@ export class ReportIntake {
     this.#forget = new Set();
   }
 
-  /** The same, in one write with this frame. */
+  /** Sends the pending acknowledgements in one write with a frame. */
   flushWith(frame: ServerFrame, attachment?: Buffer): void {
     this.#connection.together(() => {
       this.flush();
@@ -154,7 +154,7 @@ export class ReportIntake {
     });
   }
 
-  /** Acknowledges a batch of `bytes` bytes: at once if it is large, else with the next start, which often follows. */
+  /** Acknowledges a batch of `bytes` bytes: immediately if it is large, otherwise together with the next start, which often follows. */
   #acknowledge(bytes: number): void {
     this.#ackBytes += bytes;
     if (this.#ackBytes >= ACK_AT_BYTES || this.#forget.size > 0) this.flush();
@@ -175,7 +175,7 @@ export class ReportIntake {
     this.#writing = false;
   }
 
-  /** Tries until it is written or the session is closed; `undefined` then, and after a fault. */
+  /** Writes reports, repeatedly until they are written. Undefined if the session closes meanwhile, and after a fault. */
   async #append(records: readonly RawRecord[]): Promise<readonly ReportResult[] | undefined> {
     for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       try {
@@ -207,7 +207,7 @@ export class ReportIntake {
     return undefined;
   }
 
-  /** A session that closes leaves this pending, with nothing behind it. */
+  /** Waits before the next attempt. Never settles if the session closes meanwhile. */
   #pauseBefore(waitMs: number): Promise<void> {
     if (this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
@@ -215,7 +215,7 @@ export class ReportIntake {
     });
   }
 
-  /** A batch is on disk: waiting clients are notified first, then a freed slot is filled, and it is acknowledged. */
+  /** Handles a batch that is on disk: notifies waiting clients, then fills freed slots, then acknowledges. */
   #written(results: readonly ReportResult[], bytes: number): void {
     for (const { executionId, outcome, reported, execution } of results) {
       if (execution === undefined) continue;
@@ -234,7 +234,7 @@ export class ReportIntake {
     if (refused !== undefined) this.#refuse(refused);
   }
 
-  /** The agent reconnects, and sends the missing reports or drops those that are not its own. */
+  /** Closes the connection. The agent reconnects, and sends the missing reports or drops foreign ones. */
   #refuse({ executionId, outcome, execution }: ReportResult): void {
     this.#session.log('warn', { [LOG_KEY.executionId]: executionId, [LOG_KEY.outcome]: outcome }, REFUSED);
     if (outcome === 'foreign') {
@@ -262,7 +262,7 @@ export class ReportIntake {
 
 type Decoded = { ok: true; records: RawRecord[] } | { ok: false; reason: string };
 
-/** Decodes the records of a message; their payloads are views into it. A message with anything else in it is refused as a whole. */
+/** Decodes the records of a message; their payloads are views into it. A message that contains anything else is refused as a whole. */
 function decodeRecords(message: Buffer): Decoded {
   const records: RawRecord[] = [];
   for (let offset = 0; offset < message.length; ) {

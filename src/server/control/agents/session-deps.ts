@@ -12,9 +12,9 @@ import type { StartSettings } from './start-frame.ts';
 
 /** The callbacks for live stdin. */
 export interface StdinListener {
-  /** The runner has taken over this much. */
+  /** Called when the runner has acknowledged bytes of stdin. */
   acknowledged(machineId: string, ack: StdinAck): void;
-  /** The machine has another session, or none any more. */
+  /** Called when the machine has another session or none. */
   sessionChanged(machineId: string): void;
 }
 
@@ -26,14 +26,14 @@ export interface UsageListener {
 export interface SessionDeps {
   store: Store;
   sealer: Pick<Sealer, 'open'>;
-  /** Bounds how many hellos are worked on at a time. */
+  /** Limits the number of handshakes at a time. */
   handshakes: ConcurrencyLimiter;
   reportBudget: ReportBudget;
   reportGaps: ReportGaps;
   commits: CommitListener;
   stdin: StdinListener;
   usage: UsageListener;
-  /** Makes the server that holds the machine's agent check whether the agent is alive. */
+  /** Makes the server that holds the machine's connection check whether the agent is alive. */
   probe: (machineId: string) => Promise<void>;
   /** Called when a start was given to the connection. */
   observer: { dispatched(execution: Execution): void };
@@ -43,7 +43,7 @@ export interface SessionDeps {
   settings: StartSettings & { version: string; heartbeatMs: number; framesPerSecond: number };
 }
 
-/** An agent that was let in at the upgrade. */
+/** An agent that was authenticated at the upgrade. */
 export interface AdmittedAgent {
   ws: WebSocket;
   socket: Pick<Socket, 'bytesRead' | 'cork' | 'uncork'>;

@@ -9,7 +9,7 @@ const PHASES_BEFORE: Record<SessionPhase, readonly SessionPhase[]> = {
   closed: ['awaiting_hello', 'joining', 'ready'],
 };
 
-/** Returns `next` if a session may enter it from `current`. Throws otherwise: the session has a fault then. */
+/** Returns `next` if a session may enter it from `current`. Otherwise throws, because the server has a fault. */
 export function nextPhase(current: SessionPhase, next: SessionPhase): SessionPhase {
   if (PHASES_BEFORE[next].includes(current)) return next;
   throw new Error(`an agent session cannot go from ${current} to ${next}`);

@@ -43,7 +43,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
       refuse: ({ executionId }) => {
-        // The database has lost numbers: the next hello raises them, and states whether the agent has the execution.
+        // The database has lost dispatch numbers. The next hello raises them, and states whether the agent has the execution.
         this.log('error', { [LOG_KEY.executionId]: executionId }, OUT_OF_ORDER);
         this.close(CLOSE.restart, 'a dispatch number was given out twice');
       },
@@ -61,7 +61,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return this.#phase;
   }
 
-  /** As in its hello; empty before it. */
+  /** The runner instance in the agent's hello; empty before it. */
   get runnerInstance(): string {
     return this.#hello?.runner_instance ?? '';
   }
@@ -78,23 +78,23 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return this.#claimer.upToDate && this.#starts.free > 0 ? this.#starts.reserve(1, bytes) : undefined;
   }
 
-  /** The create is over: the execution that it marked is sent in its turn. A slot that it did not use is free for another. */
+  /** Ends a reservation after its transaction. A dispatched execution is sent in its turn, an unused slot becomes free. */
   commit(reservation: StartReservation, starts: readonly PendingStart[]): void {
     this.#starts.commit(reservation, starts);
     this.#claimer.claimMore();
   }
 
-  /** There may be more room for starts. */
+  /** Claims waiting executions if slots are free. */
   claimMore(): void {
     this.#claimer.claimMore();
   }
 
-  /** An execution waits in the store for this machine. */
+  /** Notes that an execution waits in the store for this machine. */
   noteWaiting(): void {
     this.#claimer.noteWaiting();
   }
 
-  /** Makes the agent cancel it: now, or right after its start if that has not been sent yet. Repeated calls are harmless. */
+  /** Makes the agent cancel an execution: now, or right after its start if that has not been sent yet. Repeated calls are harmless. */
   cancel(executionId: string): void {
     if (!this.#starts.has(executionId)) {
       this.#cancels.add(executionId);
@@ -104,7 +104,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'cancel', execution_id: executionId, grace_ms: this.#deps.settings.graceMs });
   }
 
-  /** Sends a frame about a running command. False if the agent's version has no such frame. */
+  /** Sends a frame about a running command. Returns false if the agent's version does not support the frame. */
   tell(frame: Parameters<typeof knowsFrame>[1]): boolean {
     const isKnown = knowsFrame(this.#hello, frame);
     if (isKnown) this.#connection.send(frame);
@@ -116,25 +116,25 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'stdin', ...piece }, bytes);
   }
 
-  /** Tells the agent how far the output of an execution in stream mode may go. */
+  /** Sends the agent the output limit of an execution in stream mode. */
   async limitOutput(execution: Execution): Promise<void> {
     if (execution.outputMode === undefined) return;
     this.tell(await outputLimit(this.#deps.store, execution, this.#deps.settings));
   }
 
-  /** Asks the agent to enrol again with this token. */
+  /** Makes the agent enrol again with a join token. */
   rotateCredential(joinToken: string): void {
     this.#connection.send({ type: 'rotate', join_token: joinToken });
   }
 
-  /** An execution of the machine has ended. If that was not by the agent's own report, the agent has to forget it. */
+  /** Handles the end of an execution of the machine. If no report of the agent ended it, the agent has to forget it. */
   executionEnded(executionId: string): void {
     if (!this.freeSlot(executionId)) return;
     this.#reports.forget([executionId]);
     this.#claimer.claimMore();
   }
 
-  /** The machine was removed: its commands have to be killed. */
+  /** Makes the agent kill all commands of its removed machine, and closes the session. */
   machineRemoved(): void {
     const running = this.#starts.inFlight();
     if (running.length > 0) this.#connection.send({ type: 'forget', execution_ids: running });
@@ -145,12 +145,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.close(code, reason);
   }
 
-  /** Another instance wants the place: ends this session if its agent gives no sign of life. */
+  /** Ends this session if its agent sends no byte in time, because another instance claims the machine. */
   probe(): void {
     this.#connection.probe(Math.min(this.#deps.settings.heartbeatMs, PROBE_MS));
   }
 
-  /** Called once a heartbeat interval. A hello has a whole interval to come. */
+  /** Called once a heartbeat interval. The hello has to arrive within a whole interval. */
   beat(): void {
     this.#beats += 1;
     if (this.#phase === 'awaiting_hello' && this.#beats > 1) this.close(CLOSE.timeout, 'no hello in time');
@@ -159,18 +159,18 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   // --- the handshake (handshake.ts) --------------------------------------------------------------------------------
 
-  /** The agent has identified itself, and holds the machine's place. */
+  /** Enters `joining`: the agent has sent its hello, and this is the machine's session. */
   join(): void {
     this.#enter('joining');
   }
 
-  /** The store has this connection as the machine's, under this epoch. */
+  /** Sets the epoch under which the store has this connection as the machine's. */
   connectedAs(epoch: number): void {
     this.#epoch = epoch;
     if (this.#phase === 'closed') this.#sessions.writeDisconnect(this);
   }
 
-  /** Sends welcome, then the starts that did not arrive, in order, then the cancels. No new start can come before these. */
+  /** Sends welcome, then the starts that did not arrive, in order, then the cancels. New starts are sent after these. */
   welcome(p: { protocol: number; hello: Hello; plan: Reconciliation; resend: readonly Dispatch[] }): void {
     const { hello, plan, resend } = p;
     this.#enter('ready');
@@ -190,7 +190,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#deps.stdin.sessionChanged(this.machineId);
   }
 
-  /** The executions that waited for the machine's agent are queued: claiming starts now. */
+  /** Starts to claim waiting executions, once those that waited for the agent are queued. */
   startClaiming(): void {
     this.#claimer.open();
   }
@@ -249,7 +249,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#phase = nextPhase(this.#phase, next);
   }
 
-  /** The only place where a slot is freed: the end is on disk. False if the execution had none. */
+  /** Frees the slot of an execution whose end is on disk. Slots are freed only here. Returns false if the execution had none. */
   freeSlot(executionId: string): boolean {
     this.#cancels.delete(executionId);
     return this.#starts.finished(executionId);
@@ -284,12 +284,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }
 
-  /** Ends an execution that was marked for the agent and can never be sent, or followed, any more. */
+  /** Ends an execution that was dispatched to the agent and can no longer be sent or followed. */
   markLost(execution: Execution, reason: string): void {
     const lost = { [LOG_KEY.executionId]: execution.executionId, [LOG_KEY.reason]: reason };
     this.log('error', lost, 'an execution cannot be followed any more, and ends as agent_lost');
     markLost(this.#deps, this, [execution], reason).catch((cause: unknown) => {
-      // It stays marked: the next hello of the machine decides again.
+      // The execution stays dispatched: the next hello of the machine decides again.
       this.log('error', { ...lost, err: cause }, 'that end could not be written; decided again at the next hello');
     });
   }

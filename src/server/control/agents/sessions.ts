@@ -24,7 +24,7 @@ export class AgentSessions implements CommitListener {
   readonly #wheel: HeartbeatWheel;
   /** All sessions with an open socket, before or after hello; each with the removal from the heartbeats. */
   readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; gone: Promise<void> }>();
-  /** Sessions after their hello; each holds its machine's place. */
+  /** Sessions after their hello, by machine; at most one for each. */
   readonly #ofMachine = new Map<string, AgentSession>();
   /** Disconnects that are being written, and machines (with the ended epoch) whose disconnect could not be written yet. */
   readonly #writing = new Set<Promise<void>>();
@@ -61,7 +61,7 @@ export class AgentSessions implements CommitListener {
       .map(({ machineId, epoch }) => [machineId, epoch]);
   }
 
-  /** An agent was let in: starts its session. */
+  /** Starts the session of an authenticated agent. */
   admit(agent: AdmittedAgent): void {
     const session = new AgentSession(this.#deps, this, agent);
     const gone = new Promise<void>((resolve) => {
@@ -73,7 +73,7 @@ export class AgentSessions implements CommitListener {
     this.#open.set(session, { ws: agent.ws, stopBeating: this.#wheel.add(session), gone });
   }
 
-  /** Makes it the machine's session, in place of one of the same runner instance. Closes it if another instance is connected. */
+  /** Makes a session that of its machine, in place of one of the same runner instance. Closes it if another instance is connected. */
   takePlace(session: AgentSession): boolean {
     const { machineId, runnerInstance } = session;
     const holder = this.#ofMachine.get(machineId);
@@ -95,7 +95,7 @@ export class AgentSessions implements CommitListener {
     return true;
   }
 
-  /** A session is over. A replaced session changes nothing for the machine, which has another one. */
+  /** Handles the end of a session. The end of a replaced session does not change the machine, which has another session. */
   closed(session: AgentSession, why: { code: number; reason: string }): void {
     const { machineId } = session;
     this.#open.get(session)?.stopBeating();
@@ -111,13 +111,13 @@ export class AgentSessions implements CommitListener {
     this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected');
   }
 
-  /** Disconnects a machine's agent because the machine is put to sleep. Settles when that is written. */
+  /** Disconnects the agent of a machine that is put to sleep. Settles when the disconnect is written. */
   async detach(machineId: string): Promise<void> {
     this.#ofMachine.get(machineId)?.close(CLOSE.restart, 'the machine is being put to sleep');
     await Promise.all(this.#writing);
   }
 
-  /** An execution has ended: frees its slot. */
+  /** Frees the slot of an execution that has ended. */
   committed({ machineId, executionId, status }: Execution): void {
     if (isTerminal(status)) this.#ofMachine.get(machineId)?.executionEnded(executionId);
   }
@@ -154,7 +154,7 @@ export class AgentSessions implements CommitListener {
     clearTimeout(this.#retry);
   }
 
-  /** Writes that the agent is offline, as soon as the store can be written. If it is back by then, its epoch is another one. */
+  /** Writes that the agent is offline, once the store can be written. If the agent is back by then, the write is stale by its epoch. */
   writeDisconnect({ machineId, epoch }: Pick<AgentSession, 'machineId' | 'epoch'>): void {
     const { store, now } = this.#deps;
     const write = store.machineDisconnected({ machineId, epoch, now: now() }).then(

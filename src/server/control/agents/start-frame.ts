@@ -1,4 +1,4 @@
-/** Frames of the server that take more than a line: the welcome, the start of an execution, and how far its output may go. */
+/** Builds frames of the server: the welcome, the start of an execution, and its output limit. */
 import type { Hello, OutputLimit, ServerFrame, Start, Welcome } from '../../../core/protocol.ts';
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
@@ -6,7 +6,7 @@ import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { Reconciliation } from './reconcile.ts';
 
-/** The reason of an end if the start cannot be made. */
+/** The error message of an execution whose sealed input cannot be read. */
 export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
 
 export interface StartSettings {
@@ -60,7 +60,7 @@ function assertSupported(hello: Hello | undefined, { tty }: Execution): void {
     throw new UnsupportedError('The agent of the machine has a version without terminals.');
 }
 
-/** The answer to a hello. */
+/** Builds the answer to a hello. */
 export function welcomeFrame(
   protocol: number,
   plan: Pick<Reconciliation, 'acks' | 'forget'>,
@@ -79,7 +79,7 @@ export function welcomeFrame(
   };
 }
 
-/** Only the runner instance of the hello may run it. Throws UnsupportedError for an agent of a version that cannot. */
+/** Builds the start of an execution, for the runner instance of the hello only. Throws UnsupportedError if the agent's version is too old. */
 export function startFrame(
   hello: Hello | undefined,
   execution: Execution,
@@ -115,7 +115,7 @@ export function startFrame(
   };
 }
 
-/** Returns how many unread bytes of a stream may wait. A terminal has more than its scrollback, which is never released by reading. */
+/** Returns the maximum number of unread bytes of a stream. For a terminal it exceeds the scrollback, which reading does not release. */
 function bufferBytes(
   { isTerminal }: Execution,
   { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
@@ -123,7 +123,7 @@ function bufferBytes(
   return isTerminal ? Math.max(streamBufferBytes, TERMINAL_BUFFER_BYTES) : streamBufferBytes;
 }
 
-/** Returns how far the streams of an execution in stream mode may go: released output makes room. */
+/** Returns the output limits of the streams of an execution in stream mode. They rise as output is released. */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
   execution: Execution,

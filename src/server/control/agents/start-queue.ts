@@ -1,6 +1,6 @@
 /**
- * StartQueue: the starts of one agent session, its free slots, and the order in which starts are sent. A runner's `last_dispatch_number`
- * proves which starts arrived only because numbers never fall on a connection: a start waits for those marked before it.
+ * StartQueue: the starts of one agent session, its slots, and the order in which starts are sent. Starts are sent by rising dispatch number,
+ * so each waits for those dispatched before it: otherwise a runner's `last_dispatch_number` would not prove which starts arrived.
  */
 import type { Execution } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
@@ -10,25 +10,25 @@ import { AGENT_LIMITS } from './limits.ts';
 export const OUT_OF_ORDER =
   'a start was not sent, because its number or a later one was sent before and it could start twice; the agent reconnects';
 
-/** PendingStart: an execution that is marked for the agent and not sent yet. */
+/** PendingStart: an execution that is dispatched to the agent and not sent yet. */
 export interface PendingStart {
   execution: Execution;
   /** Opens the sealed input. Throws if it cannot be read. */
   openInput: () => SecretInput;
 }
 
-/** Slots reserved for executions that a transaction under way may mark. */
+/** Slots reserved for executions that a transaction under way may dispatch. */
 export interface StartReservation {
   readonly slots: number;
   readonly bytes: number;
-  /** Set once the transaction is over. */
+  /** Set once the transaction has ended. */
   starts: readonly PendingStart[] | undefined;
 }
 
 export interface StartQueueOptions {
   unsentBytes: () => number;
   send: (start: PendingStart) => void;
-  /** Its number is below one already sent: it must never be sent. */
+  /** Called for an execution whose number is not above the last one sent. It must never be sent. */
   refuse: (execution: Execution) => void;
 }
 
@@ -37,7 +37,7 @@ export class StartQueue {
   readonly #options: StartQueueOptions;
   /** Dispatched to this machine and not terminal. */
   readonly #inFlight = new Set<string>();
-  /** In the order in which they were given to the store. */
+  /** In the order in which their transactions were submitted to the store. */
   readonly #reservations: StartReservation[] = [];
   #slots = 0;
   #accepting = true;
@@ -50,7 +50,7 @@ export class StartQueue {
     this.#options = options;
   }
 
-  /** Starts are sent from now on. `lastNumber`: the highest that this runner instance was sent. */
+  /** Begins to send starts. `lastNumber`: the highest number that this runner instance was sent. */
   open(p: { maxConcurrency: number; inFlight: Iterable<string>; lastNumber: number }): void {
     this.#slots = Math.min(p.maxConcurrency, AGENT_LIMITS.slots);
     for (const executionId of p.inFlight) this.#inFlight.add(executionId);
@@ -63,19 +63,19 @@ export class StartQueue {
     this.#accepting = accepting;
   }
 
-  /** How many more executions may be marked for this machine now; 0 while too many bytes wait to be sent. */
+  /** Number of executions that may be dispatched to this machine now; 0 while too many bytes are unsent. */
   get free(): number {
     if (!this.#open || !this.#accepting) return 0;
     if (this.#options.unsentBytes() + this.#reservedBytes > AGENT_LIMITS.unsentHigh) return 0;
     return Math.max(0, this.#slots - this.#inFlight.size - this.#reservedSlots);
   }
 
-  /** Whether its start was sent, or it was found running, and its end is not known. */
+  /** Whether an execution is on the machine: its start was sent, or it was found running, and its end is not known. */
   has(executionId: string): boolean {
     return this.#inFlight.has(executionId);
   }
 
-  /** Reserves `slots` slots for starts of about `bytes` bytes, right before the transaction is given to the store. */
+  /** Reserves `slots` slots for starts of about `bytes` bytes, right before the transaction is submitted to the store. */
   reserve(slots: number, bytes: number): StartReservation {
     const reservation: StartReservation = { slots, bytes, starts: undefined };
     this.#reservations.push(reservation);
@@ -84,7 +84,7 @@ export class StartQueue {
     return reservation;
   }
 
-  /** The transaction is over and marked these: they are sent as soon as all earlier reservations are resolved. */
+  /** Ends a reservation with the executions that its transaction dispatched. They are sent once all earlier reservations have ended. */
   commit(reservation: StartReservation, starts: readonly PendingStart[]): void {
     reservation.starts = starts;
     for (let first = this.#reservations[0]; first?.starts !== undefined; first = this.#reservations[0]) {
@@ -95,17 +95,17 @@ export class StartQueue {
     }
   }
 
-  /** Its end is on disk: frees its slot. Returns whether it had one. */
+  /** Frees the slot of an execution whose end is on disk. Returns whether it had one. */
   finished(executionId: string): boolean {
     return this.#inFlight.delete(executionId);
   }
 
-  /** All executions on the machine, as far as this session knows. */
+  /** All executions on the machine that this session has sent or found. */
   inFlight(): string[] {
     return [...this.#inFlight];
   }
 
-  /** The connection is gone: nothing is sent any more. The next connection of the instance sends the starts that did not arrive. */
+  /** Stops sending after the end of the connection. The instance's next connection sends the starts that did not arrive. */
   close(): void {
     this.#open = false;
   }

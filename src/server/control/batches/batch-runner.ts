@@ -1,6 +1,6 @@
 /**
- * Runs batches: makes one execution for each machine, in order, as many at once as the batch allows. The store decides which one is next,
- * so that a restarted server continues where the last one stopped. Each is created under a key of its own, so only once.
+ * Runs batches: creates one execution for each machine, in order, up to the batch's maximum at a time. The store decides which one is next, so
+ * that a restarted server continues the batch. Each execution is created with its own Idempotency-Key, so only once.
  */
 import type { Logger } from 'pino';
 import { SPENT } from '../../../core/decisions/batch.ts';
@@ -22,13 +22,13 @@ export interface BatchRunnerDeps {
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** Interval of looks for batches that no hint announced, ms. */
+  /** Interval of polls for batches that no hint announced, ms. */
   pollMs: number;
 }
 
-/** A batch in work. */
+/** A batch that is being advanced. */
 interface Stepping {
-  /** Look at it once more when that is done. */
+  /** Whether to advance it once more afterwards. */
   again: boolean;
   done: Promise<void>;
 }
@@ -57,13 +57,13 @@ export class BatchRunner {
     return this.#deps.store;
   }
 
-  /** Continues all batches that are not over and that no other server continues, now and later. */
+  /** Continues all unfinished batches that no other server continues, now and in each poll. */
   async start(): Promise<void> {
     await this.#look().catch((cause: unknown) => this.#failed(cause));
     this.#poll.start();
   }
 
-  /** Makes no more executions. Settles when nothing is under way. */
+  /** Stops creating executions. Settles when nothing is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const polled = this.#poll.stop();
@@ -74,13 +74,13 @@ export class BatchRunner {
     for (const batchId of [...this.#watched.keys()]) this.#unwatch(batchId);
   }
 
-  /** The batch is new or was cancelled: the server that continues it looks at it. */
+  /** Advances a batch that is new or was cancelled, and notifies the other servers. */
   changed(batchId: string): void {
     this.#wake(batchId);
     this.#deps.control().tell({ about: 'batch', batchId });
   }
 
-  /** Another server has changed the batch, or ended it. */
+  /** Handles the hint that another server has changed or ended a batch. */
   changedElsewhere(batchId: string): void {
     this.#wake(batchId);
     this.#recheckWaits(batchId);
@@ -108,7 +108,7 @@ export class BatchRunner {
     return sealed;
   }
 
-  /** Settles with the batch when it is over, or after `waitMs`, or when `signal` aborts. */
+  /** Settles with the batch when it has ended, or after `waitMs`, or when `signal` aborts. */
   async waitForEnd(batch: Batch, waitMs: number, signal: AbortSignal): Promise<Batch> {
     const over = new Promise<void>((resolve) => {
       const wait = {
@@ -137,7 +137,7 @@ export class BatchRunner {
       for (;;) {
         const step = await this.#deps.store.advanceBatch({ batchId, now: this.#deps.now() });
         if (step?.batch.status !== 'running') return this.#over(batchId, step?.batch);
-        // Another look finds executions that ended before they were watched.
+        // Advancing once more finds executions that ended before they were watched.
         const unwatched = step.unfinished.filter(({ executionId }) => this.#watch(batchId, executionId));
         if (step.cancelled) await this.#cancelAll(step);
         if (this.#stopped || (step.next.length === 0 && unwatched.length === 0)) return;
@@ -152,7 +152,7 @@ export class BatchRunner {
     }
   }
 
-  /** `batch`: it has ended; absent: another server continues it. */
+  /** Stops watching a batch. `batch`: its final state; absent: another server continues it. */
   #over(batchId: string, batch: Batch | undefined): void {
     const watched = this.#unwatch(batchId);
     if (batch === undefined) return;
@@ -160,7 +160,7 @@ export class BatchRunner {
     if (watched) this.#deps.control().tell({ about: 'batch', batchId });
   }
 
-  /** An execution has ended: the next one takes its place. False if it is watched already. */
+  /** Advances the batch at the end of an execution. Returns false if the execution is watched already. */
   #watch(batchId: string, executionId: string): boolean {
     const watched = this.#watched.get(batchId) ?? new Map<string, () => void>();
     if (watched.has(executionId)) return false;
@@ -173,13 +173,13 @@ export class BatchRunner {
     return true;
   }
 
-  /** Whether an execution of the batch was watched. */
+  /** Stops watching the executions of a batch. Returns whether any was watched. */
   #unwatch(batchId: string): boolean {
     for (const unsubscribe of this.#watched.get(batchId)?.values() ?? []) unsubscribe();
     return this.#watched.delete(batchId);
   }
 
-  /** Makes the next executions. False if one has to be tried again later. */
+  /** Creates the next executions. Returns false if one has to be tried again later. */
   async #make({ batch, next, sealedRequest }: BatchAdvance): Promise<boolean> {
     const command = this.#open(batch.batchId, sealedRequest);
     for (const member of next) {
@@ -210,7 +210,7 @@ export class BatchRunner {
         return true;
       }
       case 'replayed':
-        // Another server has made it, or it must not be made any more.
+        // Another server has created it, or it must not be created any more.
         if (made.resource !== SPENT)
           await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
         return true;
@@ -247,7 +247,7 @@ export class BatchRunner {
         (batch) => {
           if (batch?.status !== 'running') this.#settleWaits(one);
         },
-        // The next poll asks again.
+        // The next poll tries again.
         () => undefined,
       );
     }

@@ -1,4 +1,4 @@
-/** The command of a batch as the text that is sealed and stored. */
+/** Converts between the command of a batch and the text that is sealed and stored. */
 import { Type } from 'typebox';
 import { Compile } from 'typebox/schema';
 import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema } from '../../../core/launch-options.ts';

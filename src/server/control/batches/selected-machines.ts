@@ -1,8 +1,8 @@
-/** The machines that labels select. */
+/** Finds the machines that labels select. */
 import type { LabelSelector } from '../../../core/machines/labels.ts';
 import type { MachineStore } from '../../../store/store.ts';
 
-/** Machines that are selected together, at most. */
+/** Maximum number of selected machines. */
 const MAX_SELECTED = 50_000;
 const PAGE = 500;
 

@@ -12,7 +12,7 @@ const INTERVAL_MS = 10_000;
 export interface BalanceDeps {
   cluster: Pick<ClusterStore, 'countConnections'>;
   sessions: Pick<AgentSessions, 'size' | 'closeSome'>;
-  /** Servers that share the load. */
+  /** Number of servers that share the load. */
   servers: () => number;
   log: Pick<Logger, 'info' | 'warn'>;
 }
@@ -38,10 +38,10 @@ export class Balance {
     return this.#poll.stop();
   }
 
-  /** Rejects with StoreUnavailableError. */
+  /** Disconnects some agents if this server has more than its share. Rejects with StoreUnavailableError. */
   async look(): Promise<void> {
     const { cluster, sessions, servers, log } = this.#deps;
-    // An idle server, and the only one, ask nothing.
+    // An idle server, or the only one, needs no query.
     if (sessions.size === 0 || servers() < 2) return;
     const total = await cluster.countConnections();
     const excess = excessConnections({ own: sessions.size, total, servers: servers() });

@@ -1,4 +1,4 @@
-/** Commands to a machine whose connection may be on another server, which is then ordered to carry them out. */
+/** Sends commands to machines, through an order to another server if that server holds the machine's connection. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { UsagePayload } from '../../../core/report.ts';
@@ -12,7 +12,7 @@ import type { PendingAnswers } from './pending-answers.ts';
 
 /** Time to wait for the answer to an order, ms. After it the agent counts as offline. */
 const ANSWER_TIMEOUT_MS = 5000;
-/** The same for stdin, which waits for the runner. */
+/** Time to wait for the answer to an order that writes stdin, ms: the answer waits for the runner. */
 const STDIN_TIMEOUT_MS = 55_000;
 
 export interface ClusterCommandsDeps {
@@ -112,7 +112,7 @@ export class ClusterCommands implements MachineCommands {
     await this.#tellAll(machineId, { kind: 'probe' });
   }
 
-  /** Returns the answer of the server that holds the machine's connection. Undefined if none does, or it does not answer in time. */
+  /** Returns the answer of the server that holds the machine's connection. Undefined if no server does, or it does not answer in time. */
   async #ask(
     machineId: string,
     ask: Ask,

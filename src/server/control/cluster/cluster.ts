@@ -37,9 +37,9 @@ export type ChangedElsewhere = Pick<HintedParts, 'status' | 'batch'>;
 
 /** The parts of a server that shares its database: replica, hints, orders and repair. */
 export class Cluster {
-  /** Commands to machines, whichever server holds them. */
+  /** Sends commands to machines on any server. */
   readonly machines: MachineCommands;
-  /** Tells the other servers about commits of this one. */
+  /** Sends hints about commits of this server to the others. */
   readonly commits: CommitListener;
   readonly #replica: Replica;
   readonly #hints: HintChannel;

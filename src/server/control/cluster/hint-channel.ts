@@ -1,18 +1,18 @@
-/** Hints between servers: this server's commits are sent to the others, packed. A received hint leads to a read of the database. */
+/** Sends packed hints about this server's commits to the other servers, and receives theirs. A received hint causes a read of the database. */
 import type { ClusterStore, Execution, Hint, HintListener } from '../../../store/store.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 
-/** The first hint is sent at once; those of the following interval are sent together. */
+/** Interval in which hints are collected and sent together, ms. The first hint is sent immediately. */
 const PACK_MS = 10;
-/** The sequence of an execution that nothing has happened to since its creation. */
+/** The last sequence of an execution that is unchanged since its creation. */
 const FIRST_SEQUENCE = 1;
 
 /** The callbacks for hints of other servers. */
 export interface HintedParts {
   execution(executionId: string, sequence: number): void;
-  /** It has waiting executions. */
+  /** The machine has waiting executions. */
   machine(machineId: string): void;
-  /** One of its executions was cancelled. */
+  /** An execution of the machine was cancelled. */
   cancel(machineId: string): void;
   status(machineId: string): void;
   batch(batchId: string): void;
@@ -46,7 +46,7 @@ export class HintChannel implements CommitListener, HintListener {
   }
 
   committed({ executionId, lastSequence }: Execution): void {
-    // Nobody can wait for a new execution on another server yet.
+    // No client of another server can wait for a new execution yet.
     if (lastSequence <= FIRST_SEQUENCE) return;
     this.#executions.set(executionId, Math.max(lastSequence, this.#executions.get(executionId) ?? 0));
     this.#sendSoon();

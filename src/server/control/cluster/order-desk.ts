@@ -1,4 +1,4 @@
-/** Carries out orders of other servers for machines whose connections are here, and answers them. */
+/** Carries out orders of other servers for machines whose connections this server holds, and answers them. */
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore, ExecutionStore, ReceivedOrder } from '../../../store/store.ts';
@@ -27,7 +27,7 @@ export class OrderDesk {
     this.#deps = deps;
   }
 
-  /** Takes the orders in the inbox and starts them. None waits for another. */
+  /** Reads the orders in the inbox and carries them out concurrently. */
   async takeOrders(): Promise<void> {
     for (const order of await this.#deps.cluster.takeOrders()) {
       const work = this.#carryOut(order);

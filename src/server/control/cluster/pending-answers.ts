@@ -28,7 +28,7 @@ export class PendingAnswers {
     });
   }
 
-  /** Reads the answers that have come. */
+  /** Reads the answers that have arrived. */
   async takeAnswers(): Promise<void> {
     if (this.#waiting.size === 0) return;
     for (const { orderId, answer } of await this.#cluster.takeAnswers({ orderIds: [...this.#waiting.keys()] })) {
@@ -36,7 +36,7 @@ export class PendingAnswers {
     }
   }
 
-  /** Gives up all: the server stops. */
+  /** Ends all waits without an answer, when the server stops. */
   close(): void {
     for (const settle of [...this.#waiting.values()]) settle(undefined);
   }

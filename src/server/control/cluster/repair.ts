@@ -1,4 +1,4 @@
-/** Polls that find what a lost hint was about: orders, answers, work, cancels, awaited commits, lost places. */
+/** Polls the database for changes whose hints were lost: orders, answers, waiting executions, cancels, awaited commits, lost connections. */
 import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
 import type { ClusterStore } from '../../../store/store.ts';
@@ -24,10 +24,10 @@ export interface RepairDeps {
   log: Pick<Logger, 'warn'>;
 }
 
-/** Polls the database for changes whose hints were lost. */
+/** Reads changes of other servers, at hints and in polls. */
 export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   readonly #deps: RepairDeps;
-  /** Cancels that the agents were told, so that they are told once. */
+  /** Executions whose cancel was sent to the agent, so that it is sent once. */
   #told = new Set<string>();
   /** Executions to read because a client waits for them here. */
   readonly #hinted = new Set<string>();
@@ -124,7 +124,7 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
     }
   }
 
-  /** A session that the database no longer has as the machine's connection is useless: its agent is elsewhere, or reconnects. */
+  /** Closes sessions that the database no longer has as the connection of their machine. Their agents are elsewhere, or reconnect. */
   async #compareConnections(): Promise<void> {
     const before = new Map(this.#deps.sessions.connections());
     const held = new Map(

@@ -1,14 +1,14 @@
-/** This server among those on the database: its heartbeats, its clock, and whether it may accept work now. */
+/** The membership of this server in the cluster: its heartbeats, its clock, and its readiness. */
 import type { Logger } from 'pino';
 import type { ClusterStore } from '../../../store/store.ts';
 
 const HEARTBEAT_INTERVAL_MS = 2000;
-/** Without a heartbeat for this long, this server is not ready: another one may soon declare it dead. */
+/** Time after the last heartbeat for which this server is ready, ms. After it another server may soon declare it dead. */
 const READY_FOR_MS = 5000;
-/** It keeps the connections of agents for this long while the database cannot be reached; closing all at once helps nobody. */
+/** Time for which this server keeps the connections of agents while the database cannot be reached, ms. */
 const KEEP_SESSIONS_MS = 30_000;
 
-/** The clock that all servers share: the database's. Times of an execution do not depend on which server wrote them. */
+/** The database's clock, which all servers use, so that the times of an execution do not depend on the server that wrote them. */
 export class ClusterClock {
   /** The database's clock minus this server's, ms. */
   offsetMs = 0;
@@ -21,9 +21,9 @@ export interface ReplicaDeps {
   cluster: Pick<ClusterStore, 'heartbeat' | 'leave'>;
   clock: ClusterClock;
   log: Pick<Logger, 'warn'>;
-  /** This server was declared dead: its connections are no longer the machines'. */
+  /** Called when this server was declared dead: its connections are no longer those of the machines. */
   reaped: () => void;
-  /** The database has been unreachable for long: agents should connect to another server. */
+  /** Called when the database was unreachable for long: agents should connect to another server. */
   cutOff: () => void;
 }
 
@@ -58,13 +58,13 @@ export class Replica {
     return Math.max(1, this.#live);
   }
 
-  /** Tells the others that this server stops. Load balancers see it by `ready`; the caller disconnects the agents. */
+  /** Records that this server stops, and makes it not ready for load balancers. The caller disconnects the agents. */
   async drain(): Promise<void> {
     this.#draining = true;
     await this.#beat().catch(() => {});
   }
 
-  /** Leaves the others. They find out by themselves what cannot be written any more. */
+  /** Leaves the cluster. If that cannot be written, the other servers notice it by the missing heartbeats. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);

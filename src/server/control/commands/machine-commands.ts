@@ -1,4 +1,4 @@
-/** Commands to the agent of a machine, addressed by machine: the caller does not know which server holds the connection. */
+/** The interface for commands to the agent of a machine. They are addressed by machine, whichever server holds its connection. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import { CLOSE } from '../../../core/protocol.ts';
@@ -11,30 +11,30 @@ import type { UsageQueries } from './usage-queries.ts';
 export type Sent = 'sent' | 'agent_away';
 
 export interface MachineCommands {
-  /** An execution waits in the store for this machine. */
+  /** Reports that an execution waits in the store for the machine. */
   waiting(machineId: string): void;
-  /** A cancel of an execution that the agent has was committed. It is state as well: an offline agent is told when it reconnects. */
+  /** Sends a committed cancel to the agent. It is also state: an offline agent receives it when it reconnects. */
   cancelled(execution: Execution): void;
   signal(p: { machineId: string; executionId: string; signal: string }): Promise<Sent>;
   resize(p: { machineId: string; executionId: string; size: TerminalSize }): Promise<Sent>;
-  /** Returns what the command has used so far. Undefined if it does not run, or its agent is offline or cannot tell. */
+  /** Returns the usage of a command so far. Undefined if it does not run, or its agent is offline or does not report usage. */
   usage(p: { machineId: string; executionId: string }): Promise<UsagePayload | undefined>;
   /** `busy`: too many requests wait to write this stdin. */
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
-  /** Output was released, or is not waited for any more. It is state as well: an offline agent is told when it reconnects. */
+  /** Sends new output limits to the agent. They are also state: an offline agent receives them when it reconnects. */
   outputLimited(execution: Execution): Promise<void>;
-  /** Asks the agent to enrol again with this join token. */
+  /** Makes the agent enrol again with a join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
-  /** The credential of the machine was replaced or revoked: closes its connection. */
+  /** Closes the connection of a machine whose credential was replaced or revoked. */
   credentialChanged(machineId: string): Promise<void>;
   machineRemoved(machineId: string): Promise<void>;
-  /** The machine is put to sleep: disconnects its agent. Settles when that is written. */
+  /** Disconnects the agent of a machine that is put to sleep. Settles when the disconnect is written. */
   detach(machineId: string): Promise<void>;
-  /** Another instance wants the machine's place: the connected agent has to give a sign of life. */
+  /** Ends the machine's connection unless its agent answers, because another instance claims the machine. */
   probe(machineId: string): Promise<void>;
 }
 
-/** For the agents that are connected to this server. */
+/** Commands to agents that are connected to this server. */
 export class LocalCommands implements MachineCommands {
   readonly #sessions: AgentSessions;
   readonly #stdin: StdinRelay;

@@ -16,7 +16,7 @@ export class StdinWrite {
   #execution: Execution;
   /** Offset of the bytes, once it is known. */
   #start: number | undefined;
-  /** The session that the pieces so far were sent to. Another session gets them again. */
+  /** The session that received the pieces so far. On another session they are sent again. */
   #sentTo: AgentSession | undefined;
   #sent = 0;
   #closeSent = false;
@@ -33,7 +33,7 @@ export class StdinWrite {
     this.#execution = p.request.execution;
   }
 
-  /** Writes, step by step, until the runner has everything or cannot get it. */
+  /** Writes step by step until the runner has all bytes, or cannot get them. */
   async run(live: Live): Promise<StdinOutcome> {
     const { signal } = this.#request;
     return new Promise((resolve, reject) => {
@@ -67,7 +67,7 @@ export class StdinWrite {
     });
   }
 
-  /** Writes what the runner can take now. Returns the outcome; undefined while the write must wait. */
+  /** Writes the bytes that the runner can accept now. Returns the outcome; undefined while the write must wait. */
   #step(): StdinOutcome | undefined {
     const { status, dispatchedTo } = this.#execution;
     const done = this.#taken();
@@ -76,7 +76,7 @@ export class StdinWrite {
     if (dispatchedTo === undefined) return { outcome: 'not_running' };
     const session = this.#session();
     if (session === undefined) return this.#begun ? undefined : { outcome: 'agent_away' };
-    // Marked for its agent: it runs in a moment.
+    // It is dispatched, and will run soon.
     if (status !== 'running') return undefined;
     this.#begun = true;
     if (this.#sentTo !== session) this.#begin(session);
@@ -88,7 +88,7 @@ export class StdinWrite {
     return this.#taken();
   }
 
-  /** The client is gone. The next request has its turn only when the offset is known at which the bytes on their way end. */
+  /** Ends the write of a client that has disconnected. The next request has to wait until the offset after the sent bytes is known. */
   #leave(): StdinOutcome | undefined {
     const { taken, closed } = this.#state;
     const onTheWay = this.#sentTo !== undefined && taken !== undefined && this.#sent > taken && !closed;
@@ -96,18 +96,18 @@ export class StdinWrite {
     return onTheWay && !settled ? undefined : { outcome: 'agent_away' };
   }
 
-  /** Returns the answer, once the runner has everything of this request. */
+  /** Returns the answer, once the runner has all bytes of this request. */
   #taken(): StdinOutcome | undefined {
     const { taken, closed } = this.#state;
     const start = this.#start ?? this.#request.offset;
     if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;
     if (this.#request.close && !closed) return undefined;
-    // An empty request is no proof that stdin was open.
+    // For an empty request the acknowledged offset does not prove that stdin was open.
     if (closed && this.#request.bytes.length === 0 && !this.#request.close) return undefined;
     return { outcome: 'written', offset: taken, closed };
   }
 
-  /** On a new session, an empty piece asks how much the runner has, unless that is known. Pieces on their way are sent again. */
+  /** Begins on a new session: sends an empty piece to learn the runner's offset, unless it is known, and sends unacknowledged pieces again. */
   #begin(session: AgentSession): void {
     this.#sentTo = session;
     this.#sent = this.#state.taken ?? 0;

@@ -1,6 +1,6 @@
 /**
- * Live stdin: requests on one execution take turns; pieces are sent with their offset until the runner confirms them. A connection that
- * breaks meanwhile costs nothing: the pieces are sent again, and the runner skips bytes that it has.
+ * Live stdin: requests on one execution take turns. Pieces are sent with their offset until the runner acknowledges them. After a broken
+ * connection they are sent again, and the runner skips bytes that it has.
  */
 import type { StdinAck } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
@@ -10,7 +10,7 @@ import type { AgentSession } from '../agents/session.ts';
 import type { StdinListener } from '../agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';
 
-/** A piece of live stdin. `offset` is the place of the bytes (absent: after all earlier ones). */
+/** A piece of live stdin. `offset`: position of its first byte. Absent: after all earlier bytes. */
 export interface StdinRequest {
   execution: Execution;
   bytes: Buffer;
@@ -19,7 +19,7 @@ export interface StdinRequest {
   signal: AbortSignal;
 }
 
-/** `offset`: bytes of stdin that the runner has taken over so far. */
+/** The outcome of a write. `offset`: bytes of stdin that the runner has acknowledged so far. */
 export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
   | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
@@ -31,7 +31,7 @@ const MAX_IDLE = 1000;
 export interface StdinState {
   readonly executionId: string;
   readonly machineId: string;
-  /** Bytes that the runner has taken over; unknown until its first acknowledgement on this session. */
+  /** Bytes that the runner has acknowledged; unknown until its first acknowledgement on this session. */
   taken: number | undefined;
   closed: boolean;
   /** Waiting requests, the writing one first. */
@@ -46,8 +46,8 @@ export class StdinRelay implements StdinListener {
   readonly #live: Live;
   readonly #states = new Map<string, StdinState>();
   /**
-   * States without a request, oldest first: the next key of a terminal need not ask first how much the runner has. Forgotten with the
-   * session: after it, another server may have written.
+   * States without a request, oldest first, so that the next write to a terminal need not query the runner's offset first. They are dropped
+   * with the session: another server may write after it.
    */
   readonly #idle = new Map<string, StdinState>();
 
@@ -57,7 +57,7 @@ export class StdinRelay implements StdinListener {
     this.#live = p.live;
   }
 
-  /** Settles when the runner has taken it over; `busy` if too many requests wait for their turn. */
+  /** Settles when the runner has acknowledged the bytes; `busy` if too many requests wait for their turn. */
   async write(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
     const { execution, signal } = request;
     if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
@@ -80,7 +80,7 @@ export class StdinRelay implements StdinListener {
     }
   }
 
-  /** The runner has taken over this much. */
+  /** Handles an acknowledgement of the runner. */
   acknowledged(machineId: string, ack: StdinAck): void {
     const state = this.#states.get(ack.execution_id);
     if (state === undefined || state.machineId !== machineId) return;
@@ -89,7 +89,7 @@ export class StdinRelay implements StdinListener {
     state.changed();
   }
 
-  /** The machine has another session, or none any more. */
+  /** Handles that the machine has another session or none. */
   sessionChanged(machineId: string): void {
     for (const [id, state] of this.#idle) if (state.machineId === machineId) this.#idle.delete(id);
     for (const state of this.#states.values()) {
@@ -99,7 +99,7 @@ export class StdinRelay implements StdinListener {
     }
   }
 
-  /** No request waits for the state any more. */
+  /** Keeps the state as idle, because no request waits for it. */
   #rest(state: StdinState): void {
     const { executionId, machineId, taken, closed } = state;
     this.#states.delete(executionId);

@@ -1,10 +1,10 @@
-/** Questions to runners: what has a command used so far? Questions about the same command share one answer. */
+/** Queries runners for the usage of commands so far. Queries about the same command share one answer. */
 import type { UsageFrame } from '../../../core/protocol.ts';
 import type { UsagePayload } from '../../../core/report.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { UsageListener } from '../agents/session-deps.ts';
 
-/** A runner answers at once. Its silence means that its link is broken, or that it hangs. */
+/** Time limit for an answer, ms. A runner answers immediately, unless its link is broken or it hangs. */
 const ANSWER_TIMEOUT_MS = 2000;
 
 interface Question {
@@ -15,11 +15,11 @@ interface Question {
 
 type Asked = Pick<Execution, 'machineId' | 'executionId'>;
 
-/** The questions that wait for their answers. */
+/** The queries that wait for their answers. */
 export class UsageQueries implements UsageListener {
   readonly #open = new Map<string, Question>();
 
-  /** Settles with the answer; undefined if there is none. `send`: sends the question, and returns false if that is not possible. */
+  /** Settles with the answer; undefined without one. `send`: sends the query, and returns false if that is not possible. */
   ask({ machineId, executionId }: Asked, send: () => boolean): Promise<UsagePayload | undefined> {
     const asked = this.#open.get(executionId);
     if (asked !== undefined) return asked.answer;
@@ -35,7 +35,7 @@ export class UsageQueries implements UsageListener {
     return answer;
   }
 
-  /** The runner of a machine has answered. An answer about a command of another machine counts for nothing. */
+  /** Handles the answer of a machine's runner. An answer about a command of another machine is ignored. */
   answered(machineId: string, { execution_id: executionId, usage }: UsageFrame): void {
     const question = this.#open.get(executionId);
     if (question?.machineId === machineId) question.settle(usage);

@@ -1,4 +1,4 @@
-/** Puts machines to sleep that have been idle for their autosleep time. The store decides, in the transaction. */
+/** Puts machines to sleep that have been idle for their autosleep time. The store makes the decision in the transaction. */
 import type { Logger } from 'pino';
 import type { IdleMachine, Machine } from '../../../store/store.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -22,7 +22,7 @@ export interface AutosleepDeps {
 /** Puts idle machines to sleep. Owns its timer. */
 export class Autosleep {
   readonly #deps: AutosleepDeps;
-  /** Since when each machine has been seen idle, and how much it had done by then. */
+  /** The time since which each machine has been idle, and its activity at that time. */
   #idle: Sightings = new Map();
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
@@ -44,7 +44,7 @@ export class Autosleep {
     await this.#sweeping;
   }
 
-  /** Looks at each idle machine. Returns how long to wait, so that none sleeps more than a quarter of its time too late. */
+  /** Examines each idle machine. Returns the time to the next sweep, so that no machine sleeps more than a quarter of its time too late. */
   async #sweep(): Promise<number> {
     let sweepMs = LONGEST_SWEEP_MS;
     const seen: Sightings = new Map();
@@ -76,7 +76,7 @@ export class Autosleep {
     await this.#deps.change({
       machineId: machine.machineId,
       request: { type: 'sleep', sleepReason: 'autosleep' },
-      // Any change since it was read keeps it awake.
+      // A machine that was changed since it was read stays awake.
       expectedRevision: machine.revision,
     });
   }

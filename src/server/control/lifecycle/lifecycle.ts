@@ -62,7 +62,7 @@ export class Lifecycle {
     this.#elsewhere?.start();
   }
 
-  /** Ends the hooks in work, and settles when nothing is under way any more. */
+  /** Ends the running hooks. Settles when nothing is under way. */
   async stop(): Promise<void> {
     this.#unwatch();
     await this.#elsewhere?.stop();
@@ -70,12 +70,12 @@ export class Lifecycle {
     await this.#operations.stop();
   }
 
-  /** Another server has changed the machine. */
+  /** Handles the hint that another server has changed a machine. */
   changedElsewhere(machineId: string): void {
     this.#elsewhere?.changed(machineId);
   }
 
-  /** Makes a machine, which its provider creates or an agent joins. */
+  /** Creates a machine, which its provider starts or an agent joins. */
   place(p: { machine: NewMachine } & OnBehalf): ReturnType<Store['placeMachine']> {
     const maxMachines = this.providers.byName.get(p.machine.provider ?? '')?.maxMachines;
     return this.#store.placeMachine({ ...p, ...(maxMachines === undefined ? {} : { maxMachines }), now: this.#now() });
@@ -93,7 +93,7 @@ export class Lifecycle {
   }
 }
 
-/** Whether it is in its desired state. */
+/** Whether a machine is in its desired state. */
 export function isSettled({ desiredState, phase, resizing }: Machine): boolean {
   return phase === desiredState && !resizing;
 }

@@ -1,4 +1,4 @@
-/** Changes of machines for listeners to one or all of them: in memory, in the order of the commits. */
+/** Notifies listeners of the changes of one or all machines, in the order of the commits. */
 import type { Machine } from '../../../store/store.ts';
 
 type Listener = (machine: Machine) => void;
@@ -41,7 +41,7 @@ export class MachineFeed {
     return [...this.#ofOne.keys()];
   }
 
-  /** The same for all machines. */
+  /** Calls `listener` for each change of any machine. Returns the unsubscription. */
   watchAll(listener: Listener): () => void {
     this.#ofAll.add(listener);
     return () => void this.#ofAll.delete(listener);

@@ -1,4 +1,4 @@
-/** Machines that other servers change: listeners here are notified too, at a hint or by the next poll. */
+/** Notifies listeners on this server of changes of machines by other servers, at a hint or in the next poll. */
 import type { Logger } from 'pino';
 import type { Store } from '../../../store/store.ts';
 import { Poll } from '../../poll.ts';
@@ -12,7 +12,7 @@ export interface MachinesElsewhereDeps {
   log: Pick<Logger, 'warn'>;
 }
 
-/** Notifies listeners here of changes of machines by other servers. */
+/** Watches the machines that have listeners on this server. */
 export class MachinesElsewhere {
   readonly #deps: MachinesElsewhereDeps;
   /** The last notified revision, of machines with listeners. */
@@ -32,12 +32,12 @@ export class MachinesElsewhere {
     this.#poll.start();
   }
 
-  /** Settles when no read is under way any more. */
+  /** Settles when no read is under way. */
   stop(): Promise<void> {
     return this.#poll.stop();
   }
 
-  /** Another server has changed the machine. */
+  /** Handles the hint that another server has changed a machine. */
   changed(machineId: string): void {
     if (this.#poll.stopped || !this.#deps.feed.isWatched(machineId)) return;
     this.#tell(machineId).catch((cause: unknown) => this.#failed(cause));

@@ -1,6 +1,6 @@
 /**
- * Runs the operations of providers that the store says are due: one at a time for each machine, a bounded number at once for each
- * provider. Each is written before its hook starts, so that after a crash another server runs it again under the same id.
+ * Runs the due operations of providers: one at a time for each machine, a bounded number at a time for each provider. An operation is
+ * written before its hook starts, so that after a crash another server runs it again under the same id.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -58,7 +58,7 @@ export class OperationRunner {
     this.#deps = deps;
   }
 
-  /** An operation may be due. */
+  /** Looks for due operations now. */
   wake(): void {
     if (this.#stopping.signal.aborted) return;
     clearTimeout(this.#timer);
@@ -70,7 +70,7 @@ export class OperationRunner {
     } else this.#scanAgain = true;
   }
 
-  /** Ends the hooks in work. Settles when none is left. They run again when a server starts. */
+  /** Ends the running hooks. Settles when none is left. They run again when a server starts. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearTimeout(this.#timer);
@@ -87,7 +87,7 @@ export class OperationRunner {
       for (const name of names) await this.#startDue(providers.byName.get(name) ?? missing(name));
       const next = await store.nextOperationAt();
       const waitMs = next === undefined ? pollMs : next - now();
-      // Due operations still wait for a free place: the one that leaves a place looks again.
+      // Due operations still wait for a free slot. The operation that frees a slot looks for them.
       sleepMs = waitMs > 0 ? Math.min(waitMs, pollMs) : RETRY_MS;
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'reading the operations of providers failed; trying again');
@@ -126,7 +126,7 @@ export class OperationRunner {
       if (begun.outcome === 'stale') return;
       if (operation.name === 'sleep') await control.detachAgent(machineId);
       const answer = await this.#ask(provider, begun.machine, { operationId, joinToken: token?.token });
-      // A stopping server leaves it started: it cannot know how far the hook has come.
+      // A stopping server leaves the operation running, because the effects of the interrupted hook are unknown.
       if (this.#stopping.signal.aborted) return;
       await this.#recordEnd(machineId, { number: operation.number, name: operation.name }, answer);
     } catch (cause) {
@@ -171,7 +171,7 @@ export class OperationRunner {
     else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, answer.retryable ? FAILED : FAILED_FOR_GOOD);
   }
 
-  /** Waits for a store that cannot be written, because the answer of a hook must not be lost. Undefined: the server stops. */
+  /** Repeats a write until it succeeds, because the answer of a hook must not be lost. Undefined if the server stops meanwhile. */
   async #insist<T>(write: () => Promise<T>): Promise<T | undefined> {
     while (!this.#stopping.signal.aborted) {
       try {
@@ -185,7 +185,7 @@ export class OperationRunner {
   }
 }
 
-/** A provider that has machines and is no longer in the file: its operations wait until it is there again. */
+/** Returns a provider for machines whose provider is no longer in the file. Its operations are retried until it is there again. */
 function missing(name: string): Provider {
   return {
     name,
@@ -198,7 +198,7 @@ function missing(name: string): Provider {
   };
 }
 
-/** Without `describe`, a pending operation counts as done. Only a running machine is proved, by its agent. */
+/** Returns the answer of a provider without `describe`: a pending operation counts as done, except that only an agent proves `running`. */
 function final(name: Operation, answer: ProviderAnswer): ProviderAnswer {
   if (!answer.ok || answer.state !== 'pending') return answer;
   if (name === 'sleep') return { ...answer, state: 'stopped' };

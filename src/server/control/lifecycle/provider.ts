@@ -1,11 +1,11 @@
-/** The interface of a provider for the lifecycle: its capabilities and the result of a request. Adapters are in src/server/providers. */
+/** The interface between the lifecycle and a provider: capabilities, requests and answers. Adapters are in src/server/providers. */
 import type { Operation, PROVIDER_STATES } from '../../../core/machines/operation.ts';
 
 /** A request to a provider; docs/providers.md is normative. */
 export interface ProviderRequest {
   version: 1;
   operation: Operation;
-  /** The same in every attempt. */
+  /** The same for every attempt of an operation. */
   operation_id: string;
   attempt: number;
   /** URL by which the machine's agent reaches the server. */
@@ -30,15 +30,15 @@ export type ProviderAnswer =
 /** The operator's limits for a provider. */
 export interface ProviderSettings {
   capabilities: ReadonlySet<Operation>;
-  /** Hooks at once. */
+  /** Maximum number of hooks at a time. */
   concurrency: number;
   /** Absent: no limit. */
   maxMachines?: number;
-  /** For machines without a time of their own; 0: never. */
+  /** Default autosleep time; 0: never. */
   autosleepSeconds: number;
   /** Time that a machine has to run before autosleep may put it to sleep. */
   minAwakeMs: number;
-  /** Attributes that a create may pass on, and the pattern that each has to match. */
+  /** Attributes that a create may set, each with the pattern that its value has to match. */
   attributes: ReadonlyMap<string, RegExp>;
 }
 
@@ -50,7 +50,7 @@ export interface Provider extends ProviderSettings {
 
 /** The providers of this server. */
 export interface Providers {
-  /** For machines that name none. Absent: those have no provider. */
+  /** Provider of machines whose create names none. Absent: those have no provider. */
   readonly defaultName?: string;
   readonly byName: ReadonlyMap<string, Provider>;
 }

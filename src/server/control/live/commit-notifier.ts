@@ -1,4 +1,4 @@
-/** The port between commits and their listeners: code that commits does not know who listens, on this server or another. */
+/** The port between code that commits and the listeners of commits, on this server or another. */
 import type { Execution } from '../../../store/store.ts';
 
 /** Called for each commit of this server on an execution, with the state after it. Must not throw. */

@@ -1,9 +1,9 @@
-/** Live notification: notifies every request that waits for an execution of each commit that touches it. O(1) for a commit. */
+/** Notifies requests that wait for an execution of each commit that changes it. O(1) for a commit. */
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import type { CommitListener } from './commit-notifier.ts';
 
-/** Called when a change of an execution was committed. `execution` is its state after it. */
+/** Called after a committed change of an execution. `execution`: its state after the change. */
 export type Listener = (execution: Execution) => void;
 
 export interface WaitRequest {
@@ -20,15 +20,15 @@ const MAX_REMEMBERED = 256;
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** The last sequence that was notified, of executions with a listener. */
+  /** The last notified sequence of each execution with a listener. */
   readonly #told = new Map<string, number>();
   readonly #waits = new Set<() => void>();
-  /** The state after the last commit of this server on the executions that changed last. */
+  /** The state of the executions that this server changed last. */
   readonly #lately = new Map<string, Execution>();
   readonly #hearsAll: boolean;
   #closed = false;
 
-  /** `hearsAll`: no other server commits to the store, so that `committed` is called for every commit. */
+  /** `hearsAll`: whether `committed` is called for every commit, because no other server commits to the store. */
   constructor(store: Pick<Store, 'getExecution'>, { hearsAll = false }: { hearsAll?: boolean } = {}) {
     this.#store = store;
     this.#hearsAll = hearsAll;
@@ -71,7 +71,7 @@ export class Live implements CommitListener {
     return this.#listeners.size;
   }
 
-  /** Returns the execution as committed now: another server may have committed since `known` was read, so the store is asked. */
+  /** Returns the present state of an execution. Reads the store, because another server may have committed since `known` was read. */
   async refresh(known: Execution): Promise<Execution> {
     if (isTerminal(known.status)) return known;
     const { machineId, executionId } = known;
@@ -105,7 +105,7 @@ export class Live implements CommitListener {
     if (this.#lately.size > MAX_REMEMBERED && oldest !== undefined) this.#lately.delete(oldest);
   }
 
-  /** Subscribes first and reads afterwards, so that a commit in between is not missed. A state that a commit just returned is not read. */
+  /** Subscribes first and reads afterwards, so that no commit is missed. Skips the read of a state that a commit has just returned. */
   #wait({ execution, waitMs, signal }: WaitRequest, done: (execution: Execution) => boolean): Promise<Execution> {
     if (done(execution) || waitMs <= 0 || signal.aborted || this.#closed) return Promise.resolve(execution);
     return new Promise((resolve, reject) => {

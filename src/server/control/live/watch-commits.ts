@@ -1,4 +1,4 @@
-/** The commits of one execution as something to wait for. A commit before the wait is not missed. */
+/** Waits for the commits of one execution. A commit before the wait is not missed. */
 import type { Execution } from '../../../store/store.ts';
 import type { Live } from './live.ts';
 
@@ -11,7 +11,7 @@ export interface Commits {
   close(): void;
 }
 
-/** Starts watching. Call it before reading the state that the wait is about. */
+/** Starts watching. Call it before reading the state whose change is awaited. */
 export function watchCommits(live: Pick<Live, 'subscribe'>, executionId: string): Commits {
   let latest: Execution | undefined;
   let fresh = false;

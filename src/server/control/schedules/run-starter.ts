@@ -1,4 +1,4 @@
-/** Creates the batch of a tick: only once, however often it is called, and with the rights of the schedule's creator. */
+/** Creates the batch of a tick: once, even if it is called repeatedly, and with the rights of the schedule's creator. */
 import { customAlphabet } from 'nanoid';
 import type { Schedule, ScheduleRun, Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
@@ -6,7 +6,7 @@ import type { BatchRunner } from '../batches/batch-runner.ts';
 import { type BatchCommand, commandText, readCommand } from '../batches/command-text.ts';
 import { selectedMachines } from '../batches/selected-machines.ts';
 
-/** How long a second creation of the same batch is recognised, ms. */
+/** Time for which a second creation of the same batch is recognised, ms. */
 const KEY_LIFE_MS = 30 * 86_400_000;
 const DIGEST = Buffer.from('schedule');
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
@@ -35,7 +35,7 @@ export class RunStarter {
     return sealed;
   }
 
-  /** Creates the batch of a tick that this server took, and records the outcome. */
+  /** Creates the batch of a tick that this server handles, and records the outcome. */
   async start(schedule: Schedule, dueAt: number): Promise<void> {
     const { store, now } = this.#deps;
     const { scheduleId } = schedule;
@@ -65,7 +65,7 @@ export class RunStarter {
       if (machineIds.length === 0) return { outcome: 'skipped', reason: 'no_machines' };
       const made = await this.#create(schedule, dueAt, machineIds);
       if (!Array.isArray(made)) return made;
-      // Some were removed meanwhile.
+      // Some machines were removed meanwhile.
       machineIds = machineIds.filter((machineId) => !made.includes(machineId));
     }
   }
@@ -112,7 +112,7 @@ export class RunStarter {
     }
   }
 
-  /** The machines that the key of its creator may use now. */
+  /** Returns the machines that the key of the creator may use now. */
   async #access(createdBy: string): Promise<{ machineIds?: readonly string[] } | 'revoked'> {
     if (createdBy === 'admin') return {};
     const key = await this.#deps.store.getApiKey({ apiKeyId: createdBy });

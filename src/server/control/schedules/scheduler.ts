@@ -1,6 +1,6 @@
 /**
- * Runs schedules: takes each tick that is due, and creates a batch for it. The store decides which tick is due and which server takes it,
- * so that several servers share the work, and a restarted server continues where the last one stopped.
+ * Runs schedules: handles each due tick, and creates a batch for it. The store decides which tick is due and which server handles it, so that
+ * several servers share the work, and a restarted server continues it.
  */
 import type { Logger } from 'pino';
 import { decideTick } from '../../../core/schedule.ts';
@@ -9,14 +9,14 @@ import type { DueSchedule, Schedule, ScheduleRun, ScheduleStore } from '../../..
 import type { RunStarter } from './run-starter.ts';
 import { nextTick } from './ticks.ts';
 
-/** Longest time between two looks, ms: another server may have created a schedule. */
+/** Maximum interval between polls of the schedules, ms: another server may have created one. */
 const POLL_MS = 10_000;
-/** Time between two looks while a run waits for the previous one, ms. */
+/** Interval between polls while a run waits for the previous one, ms. */
 const OPEN_POLL_MS = 1000;
-/** A run that stays `starting` for this long was abandoned by its server, ms. */
+/** Time after which a run in `starting` counts as abandoned by its server, ms. */
 const ABANDONED_AFTER_MS = 5000;
 const MAX_ROWS = 100;
-/** Outcomes that are kept for each schedule. */
+/** Number of runs that are kept for each schedule. */
 const KEPT_RUNS = 1000;
 
 export interface SchedulerDeps {
@@ -42,7 +42,7 @@ export class Scheduler {
     return this.#deps.store;
   }
 
-  /** Starts a look now: when the server starts, when a schedule is new or changed, and at the next tick. */
+  /** Polls now: at the start of the server, after a schedule was created or changed, and at the next tick. */
   wake(): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
@@ -58,14 +58,14 @@ export class Scheduler {
     });
   }
 
-  /** Takes no more ticks. Settles when no look is under way. */
+  /** Stops handling ticks. Settles when no poll is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#looking;
   }
 
-  /** Takes the ticks that are due. Settles with the time until the next look, in ms. */
+  /** Handles the due ticks. Settles with the time until the next poll, in ms. */
   async look(): Promise<number> {
     const { store, log } = this.#deps;
     try {
@@ -136,7 +136,7 @@ function reasonOf(outcome: ScheduleRun['outcome']): { reason?: string } {
   return outcome === 'skipped' ? { reason: 'overlap' } : {};
 }
 
-/** The next tick of a schedule after `now`. A schedule that is `paused` has none. */
+/** Returns the next tick of a schedule after `now`. A paused schedule has none. */
 export function dueFrom(
   { timing }: Pick<Schedule['definition'], 'timing'>,
   p: { anchor: number; now: number; paused: string | undefined },

@@ -10,9 +10,9 @@ export interface Schedules {
   scheduler: Scheduler;
   starter: RunStarter;
   batches: BatchRunner;
-  /** Continues unfinished batches, and starts to take ticks. */
+  /** Continues unfinished batches, and starts to handle ticks. */
   start(): Promise<void>;
-  /** Takes no more ticks, and makes no more executions. Settles when nothing is under way. */
+  /** Stops handling ticks and creating executions. Settles when nothing is under way. */
   stop(): Promise<void>;
 }
 

@@ -2,7 +2,7 @@
 import { Cron } from 'croner';
 import type { Timing } from '../../../core/schedule.ts';
 
-/** A timing that has no ticks. `field` is the part that is wrong. */
+/** A timing that is not valid. `field`: the faulty field of the request. */
 export class TimingError extends Error {
   override readonly name = 'TimingError';
   readonly field: 'cron' | 'time_zone';
@@ -14,9 +14,9 @@ export class TimingError extends Error {
 }
 
 /**
- * Returns the first tick after `after` (ms since the epoch), undefined if there is none. Ticks of `everyMs` are counted from `anchor`. A time
- * that a day lacks because its clocks go forward is moved to the moment of the change; of a time that a day has twice, the first one counts.
- * Throws TimingError.
+ * Returns the first tick after `after` (ms since the epoch); undefined if there is none. Ticks of `everyMs` are counted from `anchor`. When
+ * clocks go forward, a skipped time is moved to the moment of the change; when they go back, the first of two equal times counts. Throws
+ * TimingError.
  */
 export function nextTick(timing: Timing, p: { anchor: number; after: number }): number | undefined {
   if ('everyMs' in timing) {

@@ -1,15 +1,15 @@
 /**
- * Closes terminals that had no client for too long. The store records until when a client is attached, so that the time goes on through
- * restarts, and counts clients of all servers of a database. A terminal with a client also keeps its machine awake.
+ * Closes terminals that had no client for too long. The store records the time until which a client is attached, so that the time also counts
+ * during restarts, and for clients of all servers of a database. A terminal with a client also keeps its machine awake.
  */
 import type { Store } from '../../../store/store.ts';
 import { Poll } from '../../poll.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 
-/** Bounds on the time between two looks, ms; in between it is a tenth of the time that a terminal may be without a client. */
+/** Bounds on the interval of polls, ms. Between the bounds it is a tenth of the time that a terminal may be without a client. */
 const MIN_INTERVAL_MS = 50;
 const MAX_INTERVAL_MS = 40_000;
-/** A client counts as attached for this long after each look: a server that has died keeps no machine awake for longer, ms. */
+/** Time after each poll for which a client counts as attached, ms: a dead server keeps no machine awake for longer. */
 const ATTACHED_MS = 3 * MAX_INTERVAL_MS;
 const BATCH = 100;
 
@@ -47,12 +47,12 @@ export class DetachedTerminals {
     return this.#poll.stop();
   }
 
-  /** A client of the terminal has come. */
+  /** Records that a client has attached to a terminal. */
   attached(executionId: string): void {
     this.#record(executionId, ATTACHED_MS);
   }
 
-  /** The last client of the terminal on this server has gone. */
+  /** Records that the last client of a terminal on this server has left. */
   detached(executionId: string): void {
     this.#record(executionId, 0);
   }

@@ -9,11 +9,11 @@ import { watchCommits } from '../live/watch-commits.ts';
 import { CLOSED_MESSAGE, errorMessage, offsetMessage, outputMessage, parseClientMessage } from './messages.ts';
 import { TerminalInput } from './terminal-input.ts';
 
-/** Size before base64: one SDK refuses messages over 1 MiB. */
+/** Maximum bytes of output in one message, before base64: one SDK refuses messages over 1 MiB. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
-/** A client that reads nothing for `stallMs` is closed. One that sends nothing for two heartbeats, not even a pong, is gone. */
+/** A client that reads nothing for `stallMs` is closed, and so is one that sends nothing, not even a pong, for two heartbeats. */
 const TIMEOUTS = { stallMs: 10_000, heartbeatMs: 15_000 };
-/** Bytes that may wait in the socket before the next piece is read. */
+/** Unsent bytes of the socket above which no further output is read. */
 const MAX_UNSENT_BYTES = 256 * 1024;
 const MAX_BAD_MESSAGES = 20;
 const POLL_INTERVAL_MS = 30_000;
@@ -24,9 +24,9 @@ export interface TerminalClientOptions {
   binary: boolean;
   /** First byte to send, counted from the start of the terminal. */
   offset: number;
-  /** Announces the offset at which output starts, and where bytes were skipped. */
+  /** Whether the client receives the offset at which output starts, and the offset after skipped bytes. */
   tellsOffsets: boolean;
-  /** Ends with the key or the server: its reason is `key_invalid` or `stopping`. */
+  /** Aborts when the key becomes invalid or the server stops, with the reason `key_invalid` or `stopping`. */
   signal: AbortSignal;
 }
 
@@ -46,7 +46,7 @@ export interface ClientConnection {
 
 /** One client of a terminal. Owns its WebSocket. */
 export class TerminalClient {
-  /** Bytes of the terminal that it was sent. */
+  /** Offset after the last byte sent. */
   offset: number;
   received = 0;
   readonly #deps: TerminalClientDeps;
@@ -86,7 +86,7 @@ export class TerminalClient {
     if (options.signal.aborted) this.#end();
   }
 
-  /** Sends past and present output, until the terminal ends, or the client goes or does not read. */
+  /** Sends past and present output, until the terminal ends, or the client disconnects or does not read. */
   async run(execution: Execution): Promise<void> {
     const { signal } = this.#gone;
     const commits = watchCommits(this.#deps.control, execution.executionId);
@@ -122,7 +122,7 @@ export class TerminalClient {
     }
   }
 
-  /** Bytes that were deleted meanwhile (they were older than the scrollback) are skipped. */
+  /** Reads the next output. Skips bytes that were deleted meanwhile because they were older than the scrollback. */
   async #read(executionId: string): Promise<Buffer> {
     const wanted = { executionId, stream: 'stdout', maxBytes: MAX_OUTPUT_BYTES } as const;
     try {
@@ -167,7 +167,7 @@ export class TerminalClient {
     if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset));
   }
 
-  /** The reason waits behind unread output; `ws` ends the connection of a client that does not read it. */
+  /** Closes the connection. The close frame follows unread output; `ws` ends the connection of a client that does not read. */
   #leave(code: number, reason: string): void {
     this.#ws.close(code, reason);
     this.#gone.abort();
@@ -177,7 +177,7 @@ export class TerminalClient {
     if (this.#isOpen) this.#ws.send(message);
   }
 
-  /** An SDK reconnects without end after other codes, so the end is always a normal closure. */
+  /** Closes after the end of the terminal, always as a normal closure: an SDK reconnects endlessly after other codes. */
   #close(execution: Execution | undefined): void {
     this.#send(CLOSED_MESSAGE);
     this.#leave(CLOSE.normal, endOf(execution));

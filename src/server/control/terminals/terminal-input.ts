@@ -1,11 +1,11 @@
-/** Passes the input of one client on to the terminal: in order, and held while the agent is offline. */
+/** Sends the input of one client to the terminal, in order, and holds it while the agent is offline. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 
-/** Bytes of input of one client that may wait. */
+/** Maximum bytes of waiting input of one client. */
 const MAX_HELD_BYTES = 64 * 1024;
-/** Input that could not be sent because the agent was offline is tried again after this time. */
+/** Delay before input that could not be sent to an offline agent is sent again, ms. */
 const RETRY_MS = 200;
 
 type Item = { bytes: Buffer } | { size: TerminalSize };
@@ -13,9 +13,9 @@ type Item = { bytes: Buffer } | { size: TerminalSize };
 export interface TerminalInputDeps {
   control: Pick<TerminalCommands, 'writeStdin' | 'resize'>;
   execution: Execution;
-  /** Aborts when the client is gone. */
+  /** Aborts when the client disconnects. */
   signal: AbortSignal;
-  /** Called for bytes that were dropped because too much waits for an offline agent. */
+  /** Called when bytes were dropped because too many wait for an offline agent. */
   dropped: () => void;
   failed: (cause: unknown) => void;
 }
@@ -24,10 +24,10 @@ export interface TerminalInputDeps {
 export class TerminalInput {
   readonly #deps: TerminalInputDeps;
   #queue: Item[] = [];
-  /** Bytes that wait or are on their way: a client that is too far ahead is not read. */
+  /** Bytes that wait or are being sent. Above the limit the client is not read. */
   #heldBytes = 0;
   #busy = false;
-  /** The agent accepts input at present: the client is slowed down, and nothing is dropped. */
+  /** Whether the agent accepts input. Then a fast client is slowed down, and nothing is dropped. */
   #sending = false;
 
   constructor(deps: TerminalInputDeps) {

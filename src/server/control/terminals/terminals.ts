@@ -12,7 +12,7 @@ import {
 } from './terminal-client.ts';
 
 const SCROLLBACK_BYTES = 1024 * 1024;
-/** The scrollback is cut after it has grown by this much: each cut is a commit. */
+/** Bytes by which the scrollback grows before it is cut, because each cut is a commit. */
 const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
 
@@ -24,7 +24,7 @@ export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminal
 /** The state of one terminal while it runs. */
 interface Watched {
   clients: Set<TerminalClient>;
-  /** All bytes before this offset are deleted, or about to be. */
+  /** All bytes before this offset are deleted, or being deleted. */
   cutAt: number;
   cutting: boolean;
 }
@@ -55,7 +55,7 @@ export class Terminals implements CommitListener {
     return { start: from + (skipped < 0 ? head.length : skipped), end };
   }
 
-  /** Runs one client of a terminal. Settles when it has gone, with the bytes that it sent and was sent. */
+  /** Runs one client of a terminal. Settles when it has disconnected, with the numbers of bytes received and sent. */
   async attach(
     connection: ClientConnection,
     execution: Execution,
@@ -69,10 +69,10 @@ export class Terminals implements CommitListener {
     try {
       await client.run(execution);
     } finally {
-      // A client that reads nothing must not hold up the shell any longer, whenever its connection ends.
+      // A client that reads nothing must not block the shell until its connection ends.
       watched.clients.delete(client);
       if (watched.clients.size === 0) this.#detached.detached(execution.executionId);
-      // Another server may commit for its machine, and this server is then not notified of the end.
+      // Another server may commit for the machine. Then this server is not notified of the end.
       if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
         this.#forget(execution.executionId);
     }
@@ -116,7 +116,7 @@ export class Terminals implements CommitListener {
     this.#watched.delete(executionId);
   }
 
-  /** Deletes output older than the scrollback, except bytes that a client has still to be sent: the slowest client holds up the shell. */
+  /** Deletes output older than the scrollback, except bytes that a client has not been sent. The slowest client can block the shell. */
   #cut(execution: Execution, watched: Watched): void {
     const { machineId, executionId } = execution;
     const slowest = Math.min(...[...watched.clients].map((client) => client.offset));

@@ -21,14 +21,14 @@ const BEARER = /^Bearer (xpa_[A-Za-z0-9_-]{43})$/;
 export interface UpgradeDeps {
   store: Pick<Store, 'findMachineByCredential'>;
   log: Pick<Logger, 'info' | 'error'>;
-  /** Takes the agents that have presented their credential, while it is ready. */
+  /** Accepts authenticated agents while it is ready. */
   control: Pick<RunningControlPlane, 'ready' | 'admit'>;
   /** Largest message of an agent, bytes. */
   maxFrameBytes: number;
   requireCertificate: boolean;
 }
 
-/** Returns the handler for `upgrade` events of the HTTP server. Never throws; refuses requests that are not from an agent. */
+/** Returns the handler for `upgrade` events of the HTTP server. It never throws, and refuses requests that are not from an agent. */
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   const nextRequestId = createRequestIds();
   const server = createWebSocketServer(deps.maxFrameBytes, nextRequestId);

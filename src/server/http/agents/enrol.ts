@@ -1,4 +1,4 @@
-/** Enrolment: an agent trades its join token for a machine id. From then on it authenticates with its own credential. */
+/** Enrolment: an agent exchanges its join token for a machine id. From then on it authenticates with its own credential. */
 import { customAlphabet } from 'nanoid';
 import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
@@ -15,7 +15,7 @@ import { hashSecret } from './authentication.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-/** A request is a few hundred bytes. */
+/** Maximum size of a request. Ordinary ones have a few hundred bytes. */
 const MAX_BODY_BYTES = 16 * 1024;
 const REQUEST_FIELDS = Object.keys(EnrolRequestSchema.properties).length;
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
@@ -25,7 +25,7 @@ export interface EnrolDeps {
   log: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
   now: () => number;
-  /** The machine has another credential now: closes connections that use the old one. */
+  /** Closes the connections of a machine whose credential was replaced. */
   credentialChanged: (machineId: string) => Promise<void>;
   requireCertificate: boolean;
 }
@@ -37,7 +37,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
   app.post(
     AGENT_PATHS.enrol,
     {
-      // Anybody may send one: little of it may be parsed.
+      // Requests are not authenticated, so little of them may be parsed.
       bodyLimit: MAX_BODY_BYTES,
       config: { access: 'public', documented: { refusals: [401, 403, 429] } },
       schema: {
@@ -47,7 +47,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         body: EnrolRequestSchema,
         response: { 200: EnrolResponseSchema },
       },
-      // A malformed request counts too, and is answered at no cost once the limit is passed.
+      // A malformed request counts too. Once the limit is passed, it is refused without further work.
       preValidation: async (request) => {
         const [source, now] = [clientAddress(request), deps.now()];
         limit.enter(source, now);
@@ -105,7 +105,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
   );
 }
 
-/** Whether a body has the parts of a request that may succeed. Once the limit is passed, only such a body is checked. */
+/** Whether a body has the fields of a request that may succeed. Once the limit is passed, only such a body is checked. */
 function mayBeGood(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false;
   return 'join_token' in body && 'credential' in body && Object.keys(body).length <= REQUEST_FIELDS;

@@ -1,4 +1,4 @@
-/** Slows down guessing: an address that has failed too often in a window is refused for the rest of it. */
+/** Slows down guessing: refuses an address that has failed too often within a window for the rest of the window. */
 export class FailureLimit {
   readonly #most: number;
   readonly #windowMs: number;
@@ -12,7 +12,7 @@ export class FailureLimit {
     this.#addresses = p.addresses;
   }
 
-  /** Counts an attempt as failed, before anything is awaited for it: concurrent attempts count like successive ones. `now` in ms. */
+  /** Counts an attempt as failed, before its result is awaited: concurrent attempts count like successive ones. `now` in ms. */
   enter(address: string, now: number): void {
     const known = this.#attempts.get(address);
     if (known !== undefined && known.until > now) {
@@ -25,13 +25,13 @@ export class FailureLimit {
     if (this.#attempts.size > this.#addresses && oldest !== undefined) this.#attempts.delete(oldest);
   }
 
-  /** The attempt has succeeded after all. */
+  /** Takes back the failure of an attempt that has succeeded. */
   succeeded(address: string): void {
     const known = this.#attempts.get(address);
     if (known !== undefined) known.count -= 1;
   }
 
-  /** ms until the address may fail again; 0 if its attempts are within the limit. */
+  /** Returns the ms until the address may fail again; 0 if its attempts are within the limit. */
   waitMs(address: string, now: number): number {
     const known = this.#attempts.get(address);
     if (known === undefined || known.count <= this.#most) return 0;

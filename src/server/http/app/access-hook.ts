@@ -9,12 +9,12 @@ import { notFound } from '../replies/problem.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
 import { SECURITY_HEADERS } from '../replies/security-headers.ts';
 
-/** Refusals of admin routes that are written to the audit trail each second. A flood would only hide them. */
+/** Refusals of admin routes that are written to the audit trail each second. A flood would hide them. */
 const AUDITED_REFUSALS_PER_SECOND = 10;
 
 type Done = (error?: Error) => void;
 
-/** Fastify's onRequest hook: 401 and 403 come before anything is read, parsed or looked up. */
+/** Fastify's onRequest hook. Answers 401 and 403 before anything is read, parsed or looked up. */
 export function accessHook(context: HttpContext) {
   const refusals = createRateLimiter({ perSecond: AUDITED_REFUSALS_PER_SECOND, now: context.now });
 

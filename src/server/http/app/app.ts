@@ -1,4 +1,4 @@
-/** The HTTP application, separate from the process: tests use exactly what runs. */
+/** The HTTP application, separate from the process, so that tests use the same one. */
 import Fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
@@ -50,13 +50,13 @@ export interface AppDeps {
     ServerKeys,
     'requestDigest' | 'cursorDigest' | 'downloadDigest' | 'sessionKey' | 'signInKey' | 'ticketKey'
   >;
-  /** Has every scope, and is not in the store. */
+  /** The key that has every scope. It is not in the store. */
   adminKey: string;
   /** The version of this server, for its documents. */
   version: string;
   /** Metrics of other parts of the server, for /metrics. */
   metrics?: Registry;
-  /** Absent: their streams cannot be opened. */
+  /** Absent: streams of terminals cannot be opened. */
   terminals?: Terminals | undefined;
   /** Absent: no traces. */
   tracing?: RequestTracing | undefined;
@@ -64,7 +64,7 @@ export interface AppDeps {
   now?: () => number;
 }
 
-/** Longest path parameter: an id of 253 characters, and room for one that is refused as malformed. */
+/** Maximum length of a path parameter, in characters: an id has up to 253, and longer ones are refused as malformed. */
 const MAX_PARAM_CHARS = 512;
 
 /** Builds the app. It owns its timers and its server, which `close()` disposes of. Store and control plane belong to the caller. */
@@ -116,10 +116,10 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
   return app;
 }
 
-/** The longest text of a number in any field: JSON.stringify writes a double in at most 25 characters. */
+/** Maximum number of characters of a number. JSON.stringify writes a double in at most 25. */
 const MAX_NUMBER_DIGITS = 40;
 
-/** Room for the largest create, and for one that is slightly too large and gets an answer that names the field. */
+/** Returns the bounds of a body: above the largest create, so that a slightly too large one gets an error that names its field. */
 function jsonBounds({ maxJsonDepth, maxEnv, maxArgs }: ServerConfig): JsonBounds {
   const members = 2 * maxEnv + 1000;
   return { depth: maxJsonDepth, members, values: maxArgs + members, digits: MAX_NUMBER_DIGITS };

@@ -1,4 +1,4 @@
-/** Bounds the memory of request bodies: in total, and for each API key. Bytes count from when they are received until the answer. */
+/** Limits the memory of request bodies, in total and for each API key. Bytes count from their receipt until the answer. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 
@@ -47,7 +47,7 @@ export function createBodyBudget(p: { total: number; maxBodyBytes: number }): Bo
         const refused = refusal(key);
         if (refused === undefined) return;
         payload.off('data', count);
-        // The reader of the body gives it up and answers with this error.
+        // The reader of the body stops, and answers with this error.
         if (payload.listenerCount('error') > 0) payload.emit('error', refused);
       };
       payload.on('data', count);

@@ -1,4 +1,4 @@
-/** A request that is not HTTP never reaches a route: it is answered on the bare socket, in the shape of every other problem. */
+/** Answers requests that are not valid HTTP. They never reach a route: the answer is a problem, written to the socket. */
 import type { Socket } from 'node:net';
 import { answerBare } from '../replies/bare-answer.ts';
 import { Problem } from '../replies/problem.ts';

@@ -1,4 +1,4 @@
-/** The socket side of HTTP: limits and timeouts for clients that are slow, silent or never stop. */
+/** Creates the HTTP server, with limits and timeouts for clients that are slow, silent or endless. */
 import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
@@ -8,14 +8,14 @@ import type { SecureContextOptions } from 'node:tls';
 import { ConfigError } from '../../../node/config-error.ts';
 import { refuseOpenKey } from '../../operations/private-paths.ts';
 
-/** Longer than the minute for which proxies keep idle connections, so that they never use one that is just closing. */
+/** Time for which idle connections are kept, ms: longer than the minute of proxies, so that they never use a closing connection. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Makes a plain server, or a TLS server if a certificate is configured. */
+/** Creates a plain server, or a TLS server if a certificate is configured. */
 export function createHttpServer(config: ServerConfig, handler: RequestListener): Server {
   const options: ServerOptions = {
     noDelay: true,
-    // The app answers a request without Host, in the shape of every error; Node's own answer is empty.
+    // The app answers a request without Host with an error body. Node's own answer is empty.
     requireHostHeader: false,
     keepAlive: true,
     maxHeaderSize: config.maxHeaderBytes,
@@ -23,7 +23,7 @@ export function createHttpServer(config: ServerConfig, handler: RequestListener)
     requestTimeout: config.requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: Math.min(5000, config.headersTimeoutMs),
-    // Some clients offer HTTP/2 with every plain request. They get the ordinary answer, not that of the agents' endpoint.
+    // Some clients offer HTTP/2 with every plain request. They get an ordinary answer, not that of the agents' endpoint.
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
   };
   const context = readSecureContext(config);
@@ -38,14 +38,14 @@ function withAllRequests<S extends Server>(server: S, handler: RequestListener):
 }
 
 /**
- * API clients need no client certificate, so a handshake without one, or with an unknown one, continues. Agents are refused at their
- * endpoint (agents/client-certificate.ts).
+ * Requests a client certificate and accepts its absence, and an unknown one: API clients need none. Agents are refused at their endpoint
+ * (agents/client-certificate.ts).
  */
 const ASK_FOR_CERTIFICATE: SecureOptions = { requestCert: true, rejectUnauthorized: false };
 
 /**
- * All options that a TLS server gets when its certificate is reloaded: an option left out falls back to the platform's default. With
- * client certificates no session is resumed: each connection authenticates itself.
+ * Returns all options of the TLS server, also for a reload of its certificate: an option left out falls back to the platform's default.
+ * With client certificates no session is resumed, so that each connection is authenticated.
  */
 export function readSecureContext(config: ServerConfig): SecureContextOptions | undefined {
   const certificate = readCertificate(config);

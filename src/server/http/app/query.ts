@@ -39,13 +39,13 @@ export function queryReader(schema: TSchema): (query: unknown) => { value: unkno
   };
 }
 
-/** A list may also be given as several parameters of the same name. */
+/** Reads a parameter that may occur several times: a list may also be given as several parameters of the same name. */
 function readGiven(parameter: Parameter, raw: string | string[]): Reading {
   if (parameter.type === 'array') return readList(parameter, [raw].flat());
   return Array.isArray(raw) ? { message: 'must be given once' } : read(parameter, raw);
 }
 
-/** Items are separated by commas, unless the list may only be several parameters. */
+/** Reads a list. Its items are separated by commas, unless it may only be given as several parameters. */
 function readList({ items = {}, explode = false, ignored = [] }: Parameter, raw: readonly string[]): Reading {
   const all = explode ? raw : raw.flatMap((text) => text.split(','));
   const values = [...new Set(all.filter((value) => value !== '' && !ignored.includes(value)))];
@@ -66,7 +66,7 @@ function read(parameter: Parameter, raw: string): Reading {
   return { value: raw };
 }
 
-/** RFC 3339 with a zone. A `+` that was not encoded in the query reads as a space. */
+/** Whether a text is a time by RFC 3339 with a zone. A `+` that was not encoded in the query is read as a space. */
 function isTime(text: string): boolean {
   return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(text) && !Number.isNaN(Date.parse(text));
 }

@@ -1,6 +1,6 @@
 /**
- * Connections without a request so far; clients open some in advance. Node counts them as busy, so a stopping server would wait for them.
- * They are closed instead.
+ * Closes connections that have not carried a request when the server stops; clients open some in advance. Node counts them as busy, so a
+ * stopping server would wait for them.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** The admin key: configured by the operator, or made at the first start and stored beside the database. */
+/** The admin key: configured by the operator, or generated at the first start and stored beside the database. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { readOrCreateKeyFile } from '../../../node/key-file.ts';
 
 export interface AdminKey {
   key: string;
-  /** Path of its file. Absent if it was configured: then nothing is written. */
+  /** Path of its file. Absent if the key was configured. */
   file?: string;
 }
 
@@ -24,7 +24,7 @@ export function resolveAdminKey(p: { configured: string | undefined; dataDir: st
   return { key: readOrCreateKeyFile(file, ADMIN_KEY_FORMAT), file };
 }
 
-/** Returns the present admin key if it can be read. Does not make one. */
+/** Returns the existing admin key if it can be read. Does not generate one. */
 export function presentAdminKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
   if (apiKey !== undefined) return apiKey;
   try {

@@ -1,4 +1,4 @@
-/** The audit trail. Entries about executions are written after the answer, with a commit that is made anyway. */
+/** Writes the audit trail. Entries about executions are written after the answer, sharing a commit with other writes. */
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { AuditEntry, Store } from '../../../store/store.ts';
@@ -12,11 +12,11 @@ type Entry = Omit<AuditEntry, 'auditId'>;
 type AuditDetails = Pick<Entry, 'action' | 'machineId' | 'resource' | 'command' | 'outcome'>;
 
 export interface AuditTrail {
-  /** Records an entry, to be written in a moment. */
+  /** Records an entry, which is written soon afterwards. */
   note(request: FastifyRequest, details: AuditDetails): void;
-  /** The same for a request that did not go through the framework. */
+  /** Records an entry about a request that did not pass through the framework. */
   noteAs(who: { actor: string; source: string }, details: AuditDetails): void;
-  /** Writes an entry. Settles when it is on disk. For administration. */
+  /** Writes an entry about administration. Settles when it is on disk. */
   write(request: FastifyRequest, details: AuditDetails): Promise<void>;
   /** Settles when all recorded entries are on disk, or were reported as lost. */
   flush(): Promise<void>;

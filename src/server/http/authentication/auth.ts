@@ -1,11 +1,11 @@
-/** Authentication and authorisation of a request, from its headers alone, before anything else of it is looked at. */
+/** Authenticates and authorises a request by its headers, before its body is read. */
 import type { FastifyRequest } from 'fastify';
 import type { Scope } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
 import { type ConsoleSession, type ConsoleSessions, isFromConsole } from './console-session.ts';
 import type { KeyRing, Principal } from './key-ring.ts';
 
-/** `public`: without a key; `any_key`: with any; otherwise the scope that the key must have, or one of several. */
+/** Access to a route. `public`: without a key; `any_key`: with any valid key; otherwise the scope, or one of the scopes, that it needs. */
 export type Access = 'public' | 'any_key' | Scope | readonly Scope[];
 
 declare module 'fastify' {
@@ -22,7 +22,7 @@ declare module 'fastify' {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
-/** Returns the key of a request; `undefined` if it has none. Throws AUTH_INVALID for two different ones. */
+/** Returns the key of a request; `undefined` if it has none. Throws AUTH_INVALID for two different keys. */
 export function presentedKey(headers: FastifyRequest['headers']): string | undefined {
   const bearer = headers.authorization === undefined ? undefined : BEARER.exec(headers.authorization)?.[1];
   const header = headers['x-api-key'];
@@ -33,7 +33,7 @@ export function presentedKey(headers: FastifyRequest['headers']): string | undef
   return bearer ?? named;
 }
 
-/** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID. Returns a promise only if the store must be asked. */
+/** Sets `request.principal`, or throws AUTH_REQUIRED or AUTH_INVALID. Returns a promise only if the store must be read. */
 export function authenticate(
   { keys, consoleSessions }: { keys: KeyRing; consoleSessions: ConsoleSessions },
   request: FastifyRequest,
@@ -54,7 +54,7 @@ export function authorise(request: FastifyRequest, access: Access): void {
   if (machineId !== undefined) assertMachine(principal, machineId);
 }
 
-/** Throws AUTH_SCOPE_FORBIDDEN if the key lacks the scope, or each of several. */
+/** Throws AUTH_SCOPE_FORBIDDEN if the key has none of the sufficient scopes. */
 export function assertScope({ scopes }: Principal, sufficient: Scope | readonly Scope[]): void {
   const some = typeof sufficient === 'string' ? [sufficient] : sufficient;
   if (some.some((scope) => scopes.has(scope))) return;
@@ -68,7 +68,7 @@ export function assertMachine(principal: Principal, machineId: string): void {
   }
 }
 
-/** Keys and tokens reach every machine, so a key limited to some cannot manage them. */
+/** Throws AUTH_SCOPE_FORBIDDEN if the key is limited to some machines: keys and tokens concern all machines. */
 export function assertAllMachines(principal: Principal): void {
   if (principal.machineIds !== undefined) {
     throw new ApiError('AUTH_SCOPE_FORBIDDEN', {
@@ -82,7 +82,7 @@ function findKey(keys: KeyRing, key: string | undefined) {
   return keys.find(key);
 }
 
-/** A browser sends its cookie with a request that any page makes. */
+/** Accepts a session only from the console's own pages: a browser sends its cookie with requests of any page. */
 function takeSession(request: FastifyRequest, session: ConsoleSession): void {
   if (!isFromConsole(request)) {
     throw new ApiError('AUTH_REQUIRED', { message: 'A session is accepted only from the pages of the console.' });

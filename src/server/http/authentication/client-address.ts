@@ -1,4 +1,4 @@
-/** The address of a client. It stays known after the client has disconnected: hanging up keeps nobody out of the audit trail. */
+/** Determines the address of a client. It stays known after the client has disconnected, for the audit trail. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
@@ -9,7 +9,7 @@ export function rememberAddresses(server: Server, secure: boolean): void {
 }
 
 /**
- * Returns the client's address; behind a trusted proxy, the one that the proxy states. `unknown` if the connection was gone before it was
+ * Returns the client's address; behind a trusted proxy, the one in the proxy's header. `unknown` if the connection was closed before it was
  * accepted.
  */
 export function clientAddress(request: FastifyRequest): string {

@@ -1,15 +1,15 @@
 /**
- * Sessions of the console: a sealed cookie that names an API key by its hash. The server stores none of them, so every server with the
- * same secret key accepts them. The key of a session is looked up at each request, so a session ends with its key.
+ * Sessions of the console: a sealed cookie with the hash of an API key. No server stores sessions, so every server with the same secret key
+ * accepts them. The key is looked up at each request, so a session ends with its key.
  */
 import type { FastifyRequest } from 'fastify';
 import { CONSOLE_HEADER } from '../../../core/console-header.ts';
 import { cookieName, cookieValue, setCookie } from './cookies.ts';
 import { seal, unseal } from './sealed-text.ts';
 
-/** An unused session ends after this time. */
+/** Time after which an unused session ends, ms. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
-/** The user has to sign in again after this time, however much a session is used. */
+/** Time after which the user has to sign in again, ms. */
 const MAX_SESSION_MS = 7 * 24 * 60 * 60 * 1000;
 
 const COOKIE = 'execplane_session';
@@ -25,9 +25,9 @@ export interface ConsoleSession {
 }
 
 export interface ConsoleSessions {
-  /** Returns a session of this key from now on. */
+  /** Returns a new session of a key. */
   begin(keyHash: Buffer): ConsoleSession;
-  /** Returns the same session with a later end. `undefined` while half of its time is left, or if no more is possible. */
+  /** Returns the session with a later end. `undefined` while half of its time is left, or if its end cannot be later. */
   renew(session: ConsoleSession): ConsoleSession | undefined;
   /** Returns the session of a request. `undefined` for none, an altered one, or an ended one. */
   read(request: FastifyRequest): ConsoleSession | undefined;

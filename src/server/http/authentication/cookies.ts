@@ -1,4 +1,4 @@
-/** Cookies of the console: how they are named, read and set. */
+/** Names, reads and sets the cookies of the console. */
 import type { FastifyRequest } from 'fastify';
 
 /** Returns the value of a cookie of this request. */
@@ -10,7 +10,7 @@ export function cookieValue({ headers }: FastifyRequest, name: string): string |
     ?.slice(start.length);
 }
 
-/** The `__Host-` prefix keeps other hosts and plain HTTP from setting a cookie; browsers accept it only with Secure. */
+/** Returns the name of a cookie. The prefix `__Host-` keeps other hosts and plain HTTP from setting it; browsers require Secure for it. */
 export function cookieName({ protocol }: FastifyRequest, name: string): string {
   return protocol === 'https' ? `__Host-${name}` : name;
 }

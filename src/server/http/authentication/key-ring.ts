@@ -1,4 +1,4 @@
-/** Finds the principal of an API key: the admin key, or a key of the store, cached so that most requests cost no read. */
+/** Finds the principal of an API key: the admin key, or a key of the store, which is cached so that most requests need no read. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ApiKey, Store } from '../../../store/store.ts';
@@ -29,11 +29,11 @@ export interface Principal {
 export interface KeyRing {
   /** Returns the principal of a key. `undefined` if it is unknown, expired or revoked. Synchronous if it is cached. */
   find(key: string): Principal | undefined | Promise<Principal | undefined>;
-  /** The same by the SHA-256 of the key. */
+  /** Like `find`, by the SHA-256 of the key. */
   findHash(keyHash: Buffer): Principal | undefined | Promise<Principal | undefined>;
   /** Whether the principal's key is valid now, according to the store. */
   isValid(principal: Principal): Promise<boolean>;
-  /** Drops a key at once: it was revoked. */
+  /** Drops a revoked key from the cache. */
   forget(apiKeyId: string): void;
   /** Stops the timer and writes the remaining times of use. */
   close(): Promise<void>;

@@ -15,11 +15,11 @@ const MAX_NAME_CHARS = 200;
 /** The claims that name a user, best first: people know each other by the first two. */
 const NAME_CLAIMS = ['preferred_username', 'email', 'sub'] as const;
 
-/** The values that are needed when the user returns from the provider. */
+/** The values with which a returning user is verified. */
 export interface SignInAttempt {
   state: string;
   nonce: string;
-  /** PKCE's secret: proves that the same browser returns. */
+  /** The secret of PKCE, which proves that the same browser returns. */
   verifier: string;
 }
 
@@ -30,7 +30,7 @@ export interface SignedInUser {
 }
 
 export interface OpenIdConnect {
-  /** Shown on the button: the host of the provider. */
+  /** The text of the sign-in button: the host of the provider. */
   providerName: string;
   groupScopes: GroupScopes;
   /** Returns the provider's page for the browser. Throws if the provider cannot be reached. */
@@ -45,7 +45,7 @@ type Settings = Pick<
   'oidcIssuer' | 'oidcClientId' | 'oidcClientSecretFile' | 'oidcScopes' | 'oidcGroupsClaim'
 >;
 
-/** `undefined` if no provider is configured. Throws ConfigError if the file with the secret cannot be read. */
+/** Creates the sign-in. `undefined` if no provider is configured. Throws ConfigError if the file with the secret cannot be read. */
 export function createOpenIdConnect(settings: Settings): OpenIdConnect | undefined {
   const { oidcIssuer, oidcClientId, oidcScopes, oidcGroupsClaim } = settings;
   if (oidcIssuer === undefined || oidcClientId === undefined || oidcScopes === undefined) return undefined;
@@ -87,7 +87,7 @@ export function createOpenIdConnect(settings: Settings): OpenIdConnect | undefin
       if (complete || configuration.serverMetadata().userinfo_endpoint === undefined) {
         return { name: nameOf(inToken), groups: groupsOf(inToken[oidcGroupsClaim]) };
       }
-      // Some providers return name and groups only here.
+      // Some providers return name and groups only at this endpoint.
       const claims: Claims = {
         ...(await client.fetchUserInfo(configuration, tokens.access_token, inToken.sub)),
         ...inToken,
@@ -97,7 +97,7 @@ export function createOpenIdConnect(settings: Settings): OpenIdConnect | undefin
   };
 }
 
-/** Asks for the provider's addresses and keys. Plain HTTP is for a provider on this machine only. */
+/** Fetches the provider's addresses and keys. Plain HTTP is allowed only for a provider on this machine. */
 async function discover(issuer: URL, clientId: string, secret: string | undefined): Promise<Configuration> {
   const client = await import('openid-client');
   return client.discovery(issuer, clientId, secret, secret === undefined ? client.None() : undefined, {
@@ -137,7 +137,7 @@ function nameOf(claims: Claims): string {
     .slice(0, MAX_NAME_CHARS);
 }
 
-/** A list, or one group as a text. */
+/** Returns the groups of a claim, which is a list, or one group as a string. */
 function groupsOf(claim: unknown): string[] {
   const list = Array.isArray(claim) ? claim : [claim];
   return list.filter((group): group is string => typeof group === 'string');

@@ -1,10 +1,10 @@
-/** A token bucket for each key: a number of requests each second, and a second's worth at once. */
+/** A token bucket for each key: a number of requests each second, with bursts of one second's requests. */
 export interface RateLimiter {
   /** Takes one token. Returns 0, or the time until the next one, in ms. */
   take(key: string): number;
 }
 
-/** `perSecond` 0: no limit; `servers`: how many share it. Full buckets are dropped, so that memory follows use. */
+/** Creates a limiter. `perSecond` 0: no limit; `servers`: number of servers that share the limit. Full buckets are dropped. */
 export function createRateLimiter(p: { perSecond: number; servers?: () => number; now: () => number }): RateLimiter {
   if (p.perSecond === 0) return { take: () => 0 };
   const emptiedUntil = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** Texts for cookies and URLs that only this server, and those with the same secret key, can make and read. */
+/** Seals texts for cookies and URLs. Only servers with the same secret key can make and read them. */
 import { openBytes, sealBytes } from '../../aes-gcm.ts';
 
 /** Seals `plain` under `key` (32 bytes) as base64url. */

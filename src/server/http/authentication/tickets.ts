@@ -1,6 +1,6 @@
 /**
- * Tickets for streams: a browser cannot set a header on a WebSocket. A ticket names an API key by its hash, sealed, so that every server
- * with the same secret key takes it; the store remembers those that were used, since each works once, within a minute.
+ * Tickets for streams, because a browser cannot set a header on a WebSocket. A ticket is the sealed hash of an API key, so that every server
+ * with the same secret key accepts it. It works once, within a minute; the store records the used tickets.
  */
 import { createHash } from 'node:crypto';
 import type { Store } from '../../../store/store.ts';
@@ -9,15 +9,15 @@ import { seal, unseal } from './sealed-text.ts';
 
 const VALID_MS = 60_000;
 const HASH_BYTES = 32;
-/** Hash of the key, end, terminal. */
+/** Offset of the terminal's id in a ticket, after the hash of the key and the time of its end. */
 const TERMINAL_AT = HASH_BYTES + 8;
 /** The namespace of used tickets among the Idempotency-Keys. */
 const USED_TICKETS = 'ticket';
 
 export interface TerminalTickets {
-  /** For the stream of one terminal. `expiresAt`: ms since the epoch. */
+  /** Returns a ticket for the stream of one terminal. `expiresAt`: ms since the epoch. */
   issue(principal: Principal, terminalId: string): { ticket: string; expiresAt: number };
-  /** Uses the ticket up. Returns the principal that it was issued to, if their key is still valid. Rejects with StoreUnavailableError. */
+  /** Uses up a ticket. Returns the principal that it was issued to, if the key is still valid. Rejects with StoreUnavailableError. */
   redeem(ticket: string, terminalId: string): Promise<Principal | undefined>;
 }
 
@@ -44,7 +44,7 @@ export function createTerminalTickets({ store, keys, sealKey, now }: TerminalTic
       if (plain?.toString('utf8', TERMINAL_AT) !== terminalId) return undefined;
       const expiresAt = plain.readDoubleBE(HASH_BYTES);
       if (expiresAt <= now()) return undefined;
-      // Of the bytes, not of the text: there are several texts of the same bytes.
+      // The digest is of the bytes, because several texts decode to the same bytes.
       const digest = createHash('sha256').update(Buffer.from(ticket, 'base64url')).digest();
       const idempotency = { apiKeyId: USED_TICKETS, key: digest.toString('base64url'), digest, expiresAt };
       const used = await store.bindIdempotency({ idempotency, resource: terminalId, now: now() });

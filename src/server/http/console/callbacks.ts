@@ -1,4 +1,4 @@
-/** Callbacks that are not delivered yet, for the console. */
+/** The route of the console that lists undelivered callbacks. */
 import { WaitingCallbackListSchema, type WaitingCallbackWire } from '../../../api/console.ts';
 import { ListQuery } from '../../../api/fields.ts';
 import type { WaitingCallback } from '../../../store/store.ts';

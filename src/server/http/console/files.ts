@@ -1,4 +1,4 @@
-/** The files of the console as Vite built them (`npm run build`): read once, served from memory, in a coding that the browser accepts. */
+/** The files of the console that Vite built (`npm run build`). They are read once and served from memory, in a coding that the browser accepts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Best first. The build makes each file in these codings beside the plain one. */
+/** Content codings, best first. The build makes each file in these codings beside the plain one. */
 const CODINGS = [
   { name: 'br', suffix: '.br' },
   { name: 'gzip', suffix: '.gz' },

@@ -1,4 +1,4 @@
-/** Sign-in to the console by name: to the OpenID Connect provider and back. The session has a key of its own, which ends with it. */
+/** Routes of the sign-in to the console through the OpenID Connect provider. Each session has an API key of its own, which ends with it. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { nanoid } from 'nanoid';
 import { Type } from 'typebox';
@@ -19,7 +19,7 @@ import { baseUrlOf } from '../terminals/terminal-wire.ts';
 const START = '/console/open-id-connect/start';
 const CALLBACK = '/console/open-id-connect/callback';
 const COOKIE = 'execplane_sign_in';
-/** Time limit for a user at the provider. */
+/** Time limit for a sign-in at the provider, ms. */
 const ATTEMPT_MS = 15 * 60 * 1000;
 
 /** The sealed state that the browser keeps while its user is at the provider. */
@@ -51,7 +51,7 @@ export function openIdConnectRoutes(app: App, context: HttpContext, provider: Op
       const { url, attempt } = await provider.begin(`${baseUrlOf(request, context.config)}${CALLBACK}`);
       const kept = { ...attempt, return_to: ownPath(request.query.return_to), ends_at: context.now() + ATTEMPT_MS };
       const value = seal(context.signInKey, Buffer.from(JSON.stringify(kept)));
-      // Lax: the provider's page, another site, sends the browser back here.
+      // Lax, because the browser comes back from another site.
       const cookie = setCookie(request, { name: COOKIE, value, maxAgeMs: ATTEMPT_MS, sameSite: 'Lax' });
       return reply.header('set-cookie', cookie).header('cache-control', 'no-store').redirect(url.href, 303);
     } catch (error) {
@@ -84,7 +84,7 @@ export function openIdConnectRoutes(app: App, context: HttpContext, provider: Op
   });
 }
 
-/** Returns the session of a user whose groups have scopes; else `undefined`. The audit trail records both, with the name. */
+/** Returns the session of a user whose groups have scopes, otherwise `undefined`. The audit trail records both cases with the user's name. */
 async function signIn(
   context: HttpContext,
   { request, user, provider }: { request: FastifyRequest; user: SignedInUser; provider: OpenIdConnect },
@@ -123,7 +123,7 @@ function toSignIn(reply: FastifyReply, problem: SignInProblem): FastifyReply {
   return reply.redirect(`/sign-in?problem=${problem}`, 303);
 }
 
-/** A path on this server: `//host` and `/\host` would be another one. */
+/** Returns `path` if it is a path on this server: `//host` and `/\host` are not. */
 function ownPath(path: string | undefined): string {
   return path !== undefined && /^\/(?![/\\])[!-~]*$/.test(path) && !path.startsWith('/sign-in') ? path : '/';
 }

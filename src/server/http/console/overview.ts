@@ -6,7 +6,7 @@ import { assertAllMachines } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
 
 const MINUTE_MS = 60_000;
-/** Minutes of each point, and how many points. */
+/** Minutes per point, and number of points. */
 const CHARTS: Readonly<Record<Span, { step: number; points: number }>> = {
   hour: { step: 1, points: 60 },
   day: { step: 15, points: 96 },
@@ -23,7 +23,7 @@ export function consoleOverviewRoute(app: App, context: HttpContext): void {
       schema: { hide: true, querystring: OverviewQuery, response: { 200: ConsoleOverviewSchema } },
     },
     async (request): Promise<ConsoleOverview> => {
-      // The counts are of all machines.
+      // The counts include all machines.
       assertAllMachines(request.principal);
       const { step, points } = CHARTS[request.query.span];
       const now = Math.floor(context.now() / MINUTE_MS);
@@ -46,7 +46,7 @@ export function consoleOverviewRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** Returns a point for each span, also if nothing was counted. */
+/** Returns a point for each span, also for spans without counts. */
 function pointsOf(counts: readonly MinuteCount[], chart: { from: number; step: number; points: number }) {
   const byMinute = new Map<number, Map<string, number>>();
   for (const { minute, name, count } of counts) {

@@ -1,4 +1,4 @@
-/** The console: one page at every path of its own, and its files. No key is needed. */
+/** Serves the console: the same page at each of its paths, and its files. No key is needed. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../http-context.ts';
 import { codingFor, type ConsoleFile, readConsoleFiles } from './files.ts';
@@ -19,7 +19,7 @@ const PAGES = [
   'sign-in',
 ] as const;
 
-/** Nothing inline, nothing from another host, and no text that becomes markup or script. */
+/** The Content-Security-Policy: nothing inline, nothing from another host, and no text that becomes markup or script. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -38,7 +38,7 @@ const PAGE_HEADERS = {
   'content-security-policy': POLICY,
   'cross-origin-opener-policy': 'same-origin',
 };
-/** Their names change with their content. */
+/** Headers of assets, which can be cached forever because their names change with their content. */
 const ASSET_HEADERS = { 'cache-control': 'public, max-age=31536000, immutable' };
 
 /** Registers the pages and the files of the console. */

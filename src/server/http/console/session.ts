@@ -54,7 +54,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
     return answer(request.principal, renewed ?? session);
   });
 
-  // This works for an ended session too: a user of a shared browser must be able to sign out.
+  // An ended session can be signed out too, because a browser may be shared.
   app.delete(PATH, { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
     if (!isFromConsole(request))
       throw new ApiError('AUTH_REQUIRED', { message: 'Sign out on the page of the console.' });
@@ -64,7 +64,7 @@ export function consoleSessionRoutes(app: App, context: HttpContext, version: st
   });
 }
 
-/** The key of a user who signed in by name was made for this session, and ends with it. */
+/** Revokes the API key that was created for the session of a user who signed in by name. */
 async function endUserKey(context: HttpContext, request: FastifyRequest): Promise<void> {
   const session = context.consoleSessions.read(request);
   const principal = session === undefined ? undefined : await context.keys.findHash(session.keyHash);

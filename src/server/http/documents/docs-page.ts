@@ -1,4 +1,4 @@
-/** The page that shows the OpenAPI document, with a form for each operation: one file, and nothing from another host. */
+/** The page that shows the OpenAPI document, with a form for each operation. It is one file and loads nothing from another host. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { code, escapeHtml, renderType, row, text } from './html.ts';

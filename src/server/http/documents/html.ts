@@ -1,4 +1,4 @@
-/** Builds HTML; all text that is not our own markup is escaped here. */
+/** Builds HTML, and escapes all text in it. */
 import type { JsonSchema } from './schema-objects.ts';
 
 /** Escapes text for HTML, attributes included. */
@@ -6,7 +6,7 @@ export function escapeHtml(raw: string): string {
   return raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** Returns a text that may be absent. */
+/** Escapes a text that may be absent. */
 export function text(value: unknown): string {
   return value === undefined ? '' : escapeHtml(String(value));
 }
@@ -16,7 +16,7 @@ export function code(raw: string): string {
   return `<code>${escapeHtml(raw)}</code>`;
 }
 
-/** `cells` are HTML. */
+/** Returns a row of a table. `cells` are HTML. */
 export function row(cells: readonly string[]): string {
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }

@@ -1,4 +1,4 @@
-/** The OpenAPI 3.1 document, made of the schemas that the routes themselves use. */
+/** Builds the OpenAPI 3.1 document from the schemas of the routes. */
 import type { RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Access } from '../authentication/auth.ts';
@@ -8,7 +8,7 @@ import { BINARY, inline, type JsonSchema, parameterSchemas, refer } from './sche
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Media types of body and answer if they are not JSON. */
+    /** Media type of the body if it is not JSON. */
     consumes?: string;
     produces?: string;
     /** Parts of an operation that the schema of its route does not state. */
@@ -115,7 +115,7 @@ export function openApiDocument(routes: readonly RouteOptions[], version: string
   };
 }
 
-/** In the order in which they are shown. */
+/** Tags and their descriptions, in the order in which they are shown. */
 const TAGS: Readonly<Record<string, string>> = {
   Executions: 'Run commands and read their output.',
   Terminals: 'Interactive commands on a pseudo-terminal.',
@@ -165,7 +165,7 @@ function operation(route: RouteOptions): Operation {
 
 const BYTES = new Set(['application/octet-stream', 'application/vnd.docker.multiplexed-stream']);
 
-/** A body without a schema is bytes, or text. */
+/** Returns the schema of a body. A body without a schema is bytes, or text. */
 function bodySchema(schema: TSchema | undefined, type: string): JsonSchema {
   if (schema !== undefined) return refer(schema);
   return BYTES.has(type) ? BINARY : { type: 'string', description: 'Text.' };

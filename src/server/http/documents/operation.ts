@@ -1,4 +1,4 @@
-/** An operation on the page: its parameters and answers, and a form to try it, which assets/docs/try.js sends. */
+/** Renders an operation: its parameters and answers, and a form to try it, which assets/docs/try.js sends. */
 import type { OpenApiDocument, Operation } from './openapi.ts';
 import type { JsonSchema } from './schema-objects.ts';
 import { code, escapeHtml, nameOf, renderType, row, text } from './html.ts';
@@ -26,7 +26,7 @@ function renderParameter({ name, in: place, required, description, schema }: Ope
   return row([code(name), escapeHtml(place), renderType(schema), text(description), input]);
 }
 
-/** A choice of media types, if there is more than one. */
+/** Returns a field for the media type of the answer, if there are several. */
 function renderAccept({ responses }: Operation): string[] {
   const answer = responses['200'];
   if (answer?.['x-event-stream'] === undefined) return [];
@@ -45,7 +45,7 @@ function names(name: string, place: string): string {
   return `name="${escapeHtml(name)}" data-in="${place}" aria-label="${escapeHtml(name)}"`;
 }
 
-/** The required fields, with the values of their examples. */
+/** Returns an example body: the required fields with their example values. */
 function exampleOf(schema: JsonSchema, schemas: Schemas): unknown {
   const { $ref: reference } = schema as { $ref?: string };
   const { required = [], properties = {} } = (reference === undefined ? schema : schemas[nameOf(reference)]) as {

@@ -1,4 +1,4 @@
-/** Turns the schemas of routes into OpenAPI schemas, in a form from which client generators make correct code. */
+/** Converts the schemas of routes to OpenAPI schemas, in a form from which client generators make correct code. */
 import type { TSchema } from 'typebox';
 import { COMPONENTS } from '../../../api/components.ts';
 
@@ -6,7 +6,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 const MAX_INT32 = 2_147_483_647;
 
-/** Named schemas by their properties: an optional field is a copy of its schema that shares them. */
+/** Names of schemas by their properties object, which is shared by the copy of a schema for an optional field. */
 const NAMES: ReadonlyMap<unknown, string> = new Map(
   Object.entries(COMPONENTS).map(([name, schema]) => [schema.properties, name]),
 );
@@ -27,7 +27,7 @@ export function inline(schema: unknown): JsonSchema {
 }
 
 /**
- * The fields of a route's path or query. A query parameter above its maximum is clamped, not refused, so the document states no maximum.
+ * Returns the fields of a route's path or query. A query parameter above its maximum is clamped, so the document contains no maximum.
  */
 export function parameterSchemas(schema: TSchema | undefined, place: 'path' | 'query'): [string, JsonSchema][] {
   const { properties = {} } = (schema ?? {}) as { properties?: Record<string, JsonSchema> };
@@ -42,7 +42,7 @@ function referInside(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? refer(value) : value;
 }
 
-/** Enums get a type, integers a size, and maps additionalProperties. */
+/** Adds details for generators: a type for enums, a format for integers, additionalProperties for maps. */
 function forGenerators(schema: Record<string, unknown>): JsonSchema {
   const { type, enum: values, maximum, patternProperties, additionalProperties: _, ...rest } = schema;
   if (type === 'object' && patternProperties !== undefined) {

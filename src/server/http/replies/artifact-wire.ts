@@ -3,7 +3,7 @@ import type { ArtifactWire } from '../../../api/artifact.ts';
 import type { Artifact } from '../../../store/store.ts';
 import { time } from './wire.ts';
 
-/** An artifact in the API's form. One that is kept without end has no `expires_at`. */
+/** Converts an artifact to the API's form. One that is kept without end has no `expires_at`. */
 export function artifactWire(artifact: Artifact, downloadUrl: string): ArtifactWire {
   const { expiresAt } = artifact;
   return {

@@ -5,7 +5,7 @@ import { errorReply } from './error-replies.ts';
 import type { Problem } from './problem.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 
-/** Answers on a socket without a request and response (any more), in the shape of every other error, and closes it. */
+/** Answers on a socket that has no request and response (any more) with an error of the usual form, and closes it. */
 export function answerBare(socket: Duplex, error: ApiError | Problem, requestId: string): void {
   const { status, headers, body } = errorReply(error, requestId);
   const text = JSON.stringify(body);

@@ -1,9 +1,9 @@
-/** Batches, as they travel. */
+/** Converts batches to the API's form. */
 import type { BatchWire } from '../../../api/batch.ts';
 import type { Batch } from '../../../store/store.ts';
 import { time } from './wire.ts';
 
-/** `include`: the fields beyond those that every answer has. */
+/** Converts a batch. `include`: additional fields. */
 export function batchWire(batch: Batch, include: readonly 'command'[] = []): BatchWire {
   const { batchId, status, command, counts, createdAt, completedAt } = batch;
   return {

@@ -1,4 +1,4 @@
-/** Turns an error into an answer, and only here: its status, shape and headers, and its log line. */
+/** Turns errors into answers with status, headers and body, and logs them. Nothing else does. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { API_ERRORS, ApiError } from '../../../core/errors.ts';
@@ -12,8 +12,8 @@ const MAX_RETRY_AFTER_MS = 60_000;
 /** Answers errors thrown by hooks, parsers, validators and routes. Faults of the server are logged here, once. */
 export function errorHandler(logger: Logger) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    // A client that disconnects in the middle of a body does not get this answer. It is not a fault of the server, and no error in the
-    // log.
+    // A client that disconnects in the middle of a body does not get this answer. It is not a fault of the server, so it is not logged as an
+    // error.
     const refusal = request.raw.readableAborted
       ? new Problem(400, 'The connection was closed before the request was complete.')
       : refusalOf(error);
@@ -35,8 +35,8 @@ export function errorHandler(logger: Logger) {
 }
 
 /**
- * Reads and discards a body that is not wanted any more, within the time limit of requests. The framework would close the connection, and
- * a client that is still sending would see a broken pipe instead of the answer (RFC 9112, section 9.6).
+ * Reads and discards the rest of a refused body, within the time limit of requests. Otherwise the framework would close the connection, and a
+ * client that is still sending would get a broken pipe instead of the answer (RFC 9112, section 9.6).
  */
 function readToEnd(request: FastifyRequest, reply: FastifyReply): void {
   reply.removeHeader('connection');
@@ -105,7 +105,7 @@ function refusalOf(error: unknown): ApiError | Problem {
     : new Problem(status, detail);
 }
 
-/** Refusals of the framework itself; any other error is a fault of the server. */
+/** Messages for refusals of the framework, by status. Any other error is a fault of the server. */
 const DETAILS: Readonly<Record<number, string>> = {
   400: 'The request is malformed.',
   404: 'The resource does not exist.',
@@ -115,7 +115,7 @@ const DETAILS: Readonly<Record<number, string>> = {
   431: 'The headers are larger than the server accepts.',
 };
 
-/** A bad URL or an overlong id names no resource: 404, like every unknown address. */
+/** Returns the status of an error. A malformed URL or an overlong id gets 404, like every unknown address. */
 function statusOf(error: unknown): number {
   if (!isFrameworkError(error)) return 500;
   if (error.code === 'FST_ERR_BAD_URL' || error.code === 'FST_ERR_MAX_PARAM_LENGTH') return 404;

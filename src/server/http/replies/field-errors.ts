@@ -1,4 +1,4 @@
-/** The `errors` of a 422: the fields that fail their schema, the reasons, and their values unless those could be secrets. */
+/** Builds the `errors` of a 422: the fields that fail their schema, the reasons, and their values unless they may be secrets. */
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
@@ -25,8 +25,7 @@ interface ArraySchema extends TSchema {
 }
 
 /**
- * Returns the first hundred fields of `body` that fail `schema`. The walk ends there: a validator that lists every failure of a large
- * body takes minutes.
+ * Returns the first hundred fields of `body` that fail `schema`, and stops there: listing every failure of a large body takes minutes.
  */
 export function fieldErrors(schema: TSchema, body: unknown): FieldError[] {
   const errors: FieldError[] = [];
@@ -101,7 +100,7 @@ function messageOf(error: TLocalizedValidationError): string {
   return error.message;
 }
 
-/** `names`: the pattern of the names of a map such as `env`; undefined for an object of fixed fields. */
+/** Returns the message for an unknown field. `names`: the pattern of the names in a map such as `env`; undefined for fixed fields. */
 function unknownField(path: Path, names: string | undefined): string {
   if (names === undefined) return 'is not a field of this request';
   return path[0] === 'env' && path[1] === 'EXECUTION_ID' ? 'is set by the server' : patternMessage(names);
@@ -115,15 +114,15 @@ function fieldError(path: Path, value: unknown, message: string): FieldError {
   return error;
 }
 
-/** Fields whose value must not be returned, not even in part. */
+/** Fields whose values are never returned. */
 const SECRETS: ReadonlySet<unknown> = new Set(['env', 'stdin', 'join_token', 'credential']);
 
-/** A value at the root, sent instead of an object, may be anything. */
+/** Whether the value at a path may be a secret. A value at the root, sent instead of an object, may be one. */
 function isSecret(path: Path): boolean {
   return path.length === 0 || SECRETS.has(path[0]);
 }
 
-/** Compiled on the first failure of each schema. */
+/** Validators, compiled on the first failure of each schema. */
 const validators = new WeakMap<TSchema, Validator>();
 
 function validatorOf(schema: TSchema): Validator {

@@ -1,4 +1,4 @@
-/** Answers to a caller whose change of a machine was refused. */
+/** Errors for refused changes of machines. */
 import type { MachineChangeRefusal } from '../../../core/decisions/machine-change.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { Machine } from '../../../store/store.ts';
@@ -44,7 +44,7 @@ export const machineRefusal = {
     return new ApiError('INVALID_STATE', { message, details: { reason: 'name_taken' } });
   },
 
-  /** The id of a removed machine is not used again. */
+  /** The id exists, or belonged to a removed machine. */
   idTaken(): ApiError {
     const message = 'A machine has or had this id: an id is never used again.';
     return new ApiError('INVALID_STATE', { message, details: { reason: 'id_taken' } });

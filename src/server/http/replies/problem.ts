@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 
 /** An invalid field. `value` is present only if it cannot be a secret. */
 export interface FieldError {
-  /** Such as `body.command[1]`, `body.env.PATH`, `query.limit`. */
+  /** Path of the field, such as `body.command[1]`, `body.env.PATH`, `query.limit`. */
   location: string;
   message: string;
   value?: string | number | boolean | null;

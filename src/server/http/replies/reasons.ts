@@ -1,4 +1,4 @@
-/** `include=reason`: determines the reason of a state, and converts it to the form of the API. */
+/** Determines the reason of a state (`include=reason`), and converts it to the API's form. */
 import type { ReasonWire } from '../../../api/fields.ts';
 import { executionReason, machineReason, type Reason } from '../../../core/decisions/reason.ts';
 import type { Execution, Machine, Store } from '../../../store/store.ts';

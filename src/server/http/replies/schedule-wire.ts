@@ -1,4 +1,4 @@
-/** Schedules and their runs, as they travel. */
+/** Converts schedules and their runs to the API's form. */
 import type { ScheduleRunWire } from '../../../api/schedules/run.ts';
 import type { ScheduleWire } from '../../../api/schedules/schedule.ts';
 import type { Batch, Schedule, ScheduleDefinition, ScheduleRun } from '../../../store/store.ts';
@@ -29,7 +29,7 @@ export function scheduleWire({ scheduleId, definition, paused, createdAt, nextAt
   };
 }
 
-/** `batch`: what the run started, as long as it is kept. */
+/** Converts a run. `batch`: the batch that it started, as long as the batch is kept. */
 export function scheduleRunWire(run: ScheduleRun, batch: Batch | undefined): ScheduleRunWire {
   const { dueAt, decidedAt, outcome, reason } = run;
   return {

@@ -1,6 +1,6 @@
 /**
- * Headers for a browser that shows an answer: it must not cache, run, frame or read it from another page. No access-control header is
- * ever sent, so scripts of other origins can read no answer.
+ * Headers that keep a browser from caching, running or framing an answer. No access-control header is sent, so scripts of other origins
+ * cannot read answers.
  */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',

@@ -1,7 +1,7 @@
-/** Computes when to ask again for an execution that waits for its machine. */
+/** Computes the time after which a client should poll an execution that waits for its machine. */
 import type { Execution, Store } from '../../../store/store.ts';
 
-/** Used if nothing is known about when the machine will be online. */
+/** The time for a machine that is not expected at a known time. */
 export const WAKE_RETRY_AFTER_MS = 1000;
 const MIN_MS = 250;
 const MAX_MS = 60_000;
@@ -12,7 +12,7 @@ interface Machines {
   now: () => number;
 }
 
-/** Reads the machines that these wait for. Returns a function that tells for each when to ask again, in ms. */
+/** Reads the machines of waiting executions. Returns a function from an execution to its retry time, in ms. */
 export async function wakeRetries(
   { store, now }: Machines,
   executions: readonly Execution[],
@@ -27,7 +27,7 @@ export async function wakeRetries(
   return ({ machineId }) => retries.get(machineId) ?? WAKE_RETRY_AFTER_MS;
 }
 
-/** The same for one. */
+/** Returns the retry time of one execution, in ms. */
 export async function wakeRetryAfterMs(machines: Machines, execution: Execution): Promise<number> {
   return (await wakeRetries(machines, [execution]))(execution);
 }

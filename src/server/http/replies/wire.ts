@@ -13,7 +13,7 @@ export function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** `retryAfterMs`: when to ask again, while it waits for its machine. */
+/** Converts an execution. `retryAfterMs`: time after which to poll it while it waits for its machine. */
 export function executionWire(execution: Execution, retryAfterMs: number): ExecutionWire {
   const wire: ExecutionWire = {
     execution_id: execution.executionId,
@@ -41,7 +41,7 @@ export function executionWire(execution: Execution, retryAfterMs: number): Execu
   return wire;
 }
 
-/** `chunk` is the text or the base64 of an output event. */
+/** Converts an event. Its `chunk` is text or base64. */
 export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): ExecutionEventWire {
   const at = time(event.at);
   if (event.type !== 'lifecycle') {
@@ -52,14 +52,14 @@ export function eventWire(event: ExecutionEvent, encoding: 'utf8' | 'base64'): E
   return wire;
 }
 
-/** Optional additions to the fields of the contract. */
+/** Optional fields besides those of the contract. */
 
 /** Converts a machine for a list. */
 export function machineWire(machine: Machine, include: MachineInclude = []): MachineWire {
   return { ...machineDetailWire(machine, include), created_at: time(machine.createdAt) };
 }
 
-/** A single machine is returned without `created_at`. */
+/** Converts a single machine, which has no `created_at`. */
 export function machineDetailWire(machine: Machine, include: MachineInclude = []): MachineDetailWire {
   const { host, name, provider } = machine;
   return {
@@ -129,14 +129,14 @@ export function auditEntryWire(entry: AuditEntry): AuditEntryWire {
   };
 }
 
-/** A digest tells more than the argv only if the argv was cut. */
+/** Returns the argv of an entry; with its digest only if the argv was cut. */
 function commandWire({ command, commandDigest }: AuditEntry): Pick<AuditEntryWire, 'command' | 'command_digest'> {
   if (command === undefined) return {};
   const isWhole = commandDigest === undefined || commandDigest === digestOf(command);
   return { command: [...command], ...(isWhole ? {} : { command_digest: commandDigest }) };
 }
 
-/** Counts are present from `running` on. An execution that never started has none, whatever its end. */
+/** Whether an execution has started. Only then it has byte counts. */
 function hasRun(execution: Execution): boolean {
   return execution.status === 'running' || execution.startedAt !== undefined;
 }

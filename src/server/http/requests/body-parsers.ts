@@ -1,4 +1,4 @@
-/** Parses bodies: JSON according to RFC 8259, bytes for routes that take them. Any other media type is refused. */
+/** Parses bodies: JSON according to RFC 8259, and bytes for routes that accept them. Any other media type is refused. */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { exceededBound, type JsonBounds } from '../../../core/json.ts';
@@ -6,7 +6,7 @@ import { locationOf } from '../replies/field-errors.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { noteBody, runSteps } from './large-bodies.ts';
 
-/** As many as a 422 lists. */
+/** Maximum number of errors in a 422. */
 const MAX_ERRORS = 100;
 
 type Parsers = Pick<FastifyInstance, 'addContentTypeParser' | 'removeAllContentTypeParsers'>;
@@ -31,13 +31,13 @@ export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   });
 }
 
-/** Fastify's preParsing hook for the routes that take bytes: a client that is given bytes often names no media type. */
+/** Fastify's preParsing hook for routes that accept bytes: sets the media type if a client has sent none. */
 export function assumeOctets(request: FastifyRequest, _reply: unknown, _payload: unknown, done: () => void): void {
   if (!isEmpty(request)) request.headers['content-type'] ??= 'application/octet-stream';
   done();
 }
 
-/** For the routes of this scope: `application/octet-stream`, or no media type, is taken as bytes. */
+/** Makes the routes of a scope accept `application/octet-stream`, or no media type, as bytes. */
 export function useOctetBodies(app: Parsers): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) =>
@@ -56,7 +56,7 @@ function isEmpty(request: FastifyRequest): boolean {
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
-/** Parses in steps. The parser's own message is never passed on: it quotes the body, and bodies contain secrets. */
+/** Parses in steps. The parser's own message is never returned: it quotes the body, which may contain secrets. */
 function* parseJson(sent: Buffer, bounds: JsonBounds): Generator<void, unknown> {
   const marked = sent.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
   const body = marked ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
@@ -74,7 +74,7 @@ function* parseJson(sent: Buffer, bounds: JsonBounds): Generator<void, unknown> 
   const parsed = tryParse(text);
   if (parsed === undefined) throw new Problem(400, 'The body is not JSON.');
   yield;
-  // In valid UTF-8 a lone surrogate can only come from an escape.
+  // In valid UTF-8 only an escape can give a lone surrogate.
   if (body.includes('\\u') && /\\u[dD][89a-fA-F]/.test(text)) refuseLoneSurrogates(parsed.value);
   yield;
   return parsed.value;
@@ -88,7 +88,7 @@ function tryParse(text: string): { value: unknown } | undefined {
   }
 }
 
-/** A lone surrogate has no UTF-8 form: a command would silently get another argument than the requested one. */
+/** Throws a 422 for lone surrogates. They have no UTF-8 form, so a command would get another argument than the requested one. */
 function refuseLoneSurrogates(body: unknown): void {
   const errors: FieldError[] = [];
   collectLoneSurrogates(body, [], errors);

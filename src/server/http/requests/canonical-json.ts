@@ -1,6 +1,6 @@
 /** Returns one text for all spellings of a JSON value: keys sorted, no spaces. */
 
-/** An absent value is the empty text. The nesting depth was bounded by the parser. */
+/** Returns the canonical text; the empty text for an absent value. The parser has limited the nesting depth. */
 export function canonicalJson(value: unknown): string {
   if (value === undefined) return '';
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

@@ -1,5 +1,5 @@
 /**
- * Turns the validated body of a create into a request to the control plane, checks the rules that a schema cannot state, and interprets
+ * Converts the validated body of a create to a request to the control plane, checks the rules that a schema cannot express, and interprets
  * the result.
  */
 import type { FastifyReply } from 'fastify';
@@ -18,7 +18,7 @@ type Stdin = CreateRequest['stdin'];
 /** Limits of a request, whatever the machine accepts. */
 export type CreateLimits = Pick<ServerConfig, 'maxArgs' | 'maxArgsBytes' | 'maxEnv' | 'maxEnvBytes'>;
 
-/** Throws a 422 for a request that fits the schema and that no machine could run. */
+/** Converts a body. Throws a 422 for a request that matches the schema and that no machine could run. */
 export function createRequestOf(
   body: CreateExecution,
   p: Pick<CreateRequest, 'machineId' | 'createdBy'>,
@@ -52,7 +52,7 @@ export function createRequestOf(
   };
 }
 
-/** Paths that lead out of the working directory, and names that no artifact can have. */
+/** Refuses paths that lead out of the working directory, and names that no artifact can have. */
 function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError[]): void {
   for (const [index, { path, name }] of artifacts.entries()) {
     const location = `body.artifacts[${index}]`;
@@ -65,7 +65,7 @@ function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError
   }
 }
 
-/** Counts as execve(2) does: each text with the NUL after it. */
+/** Refuses too large a command or environment. Counts like execve(2): each text with its terminating NUL. */
 function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
   const refuse = (location: string, unit: string, most: number): void => {
     errors.push({ location, message: `must not have more than ${most} ${unit}` });
@@ -96,7 +96,7 @@ function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {
   return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'base64') };
 }
 
-/** RFC 4648 §4 with its padding; Buffer.from would skip anything else. */
+/** Whether a text is base64 with padding (RFC 4648 §4). Buffer.from would ignore other characters. */
 function isBase64(text: string): boolean {
   return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 }

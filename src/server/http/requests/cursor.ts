@@ -1,4 +1,4 @@
-/** Cursors: the start of a page, bound to one list of one server. A foreign or altered one is refused. */
+/** Cursors: the start of a page, bound to one list of one server. Foreign or altered cursors are refused. */
 import { timingSafeEqual } from 'node:crypto';
 import { invalid } from '../replies/problem.ts';
 import type { Digest } from '../../seal.ts';

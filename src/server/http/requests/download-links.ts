@@ -1,4 +1,4 @@
-/** Links to the bytes of an artifact that work without a key for some time: the server's signature stands for the key. */
+/** Links to the bytes of an artifact that work without a key for some time, because they are signed by the server. */
 import { timingSafeEqual } from 'node:crypto';
 import type { Digest } from '../../seal.ts';
 

@@ -1,4 +1,4 @@
-/** Idempotency-Key: recognises the retry of a request, and refuses the key for any other request (contract §5.8). */
+/** Idempotency-Keys: recognises the retry of a request, and refuses the key for any other request (contract §5.8). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { ActorRevoked, Idempotency, OnBehalf, Replay, Store } from '../../../store/store.ts';
@@ -73,9 +73,9 @@ export function actorOf({ onBehalf: { actor } }: Pick<KeyedRequest, 'onBehalf'>)
 type IdempotencyStore = Pick<Store, 'bindIdempotency' | 'releaseIdempotency'>;
 
 /**
- * Runs `act` under the request's Idempotency-Key, for actions that the store does not bind in their own transaction. `act` is told
- * whether this is a replay: an action that may be repeated safely is repeated, because a server that died between the binding of the key
- * and the action has not done it. If `act` throws, the key is free again.
+ * Runs `act` under the request's Idempotency-Key, for actions that the store does not bind in their own transaction. `act` receives whether
+ * this is a replay: an action that may be repeated safely is repeated, because a server may have died between the binding of the key and the
+ * action. If `act` throws, the key becomes free again.
  */
 export async function withIdempotencyKey<T>(
   store: IdempotencyStore,

@@ -1,23 +1,23 @@
-/** A large body is worked on in steps, with a turn of the event loop between them, so that it holds up other requests by one step only. */
+/** Handles large bodies in steps, with a turn of the event loop between them, so that other requests wait for one step only. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** Bytes. A shorter body takes 2 ms at most, from its parsing to its answer. */
+/** Size from which a body is large, in bytes. A shorter body takes at most 2 ms from its parsing to its answer. */
 const LARGE_BYTES = 262_144;
 
 const large = new WeakSet<FastifyRequest>();
 
-/** Remembers whether the body of this request is large. */
+/** Records whether the body of this request is large. */
 export function noteBody(request: FastifyRequest, body: Buffer): void {
   if (body.length > LARGE_BYTES) large.add(request);
 }
 
-/** Settles at once, or in the next turn if the body of this request is large. */
+/** Settles immediately, or in the next turn of the event loop if the body of this request is large. */
 export async function pauseIfLarge(request: FastifyRequest): Promise<void> {
   if (large.has(request)) await nextTurn();
 }
 
-/** Runs `steps` to their end: at once, or one a turn if the body of this request is large. */
+/** Runs all `steps`: synchronously, or one in each turn of the event loop if the body of this request is large. */
 export function runSteps<T>(request: FastifyRequest, steps: Iterator<void, T>): T | Promise<T> {
   if (large.has(request)) return inTurns(steps);
   for (;;) {

@@ -1,4 +1,4 @@
-/** Looks up the resource that a path names, or throws a 404. */
+/** Looks up the resource of a path, or throws a 404. */
 import type { Execution, Machine, Store } from '../../../store/store.ts';
 import { notFound } from '../replies/problem.ts';
 
@@ -29,10 +29,10 @@ export async function findTerminal(
   return found;
 }
 
-/** Removed machines are shown for this time, in ms. */
+/** Time for which removed machines are shown, in ms. */
 const REMOVED_SHOWN_MS = 86_400_000;
 
-/** Includes a machine that was removed within the last 24 h. */
+/** Returns the machine of a path, also one that was removed within the last 24 h. Throws a 404 if it does not exist. */
 export async function findMachine(
   { store, now }: { store: Pick<Store, 'getMachine'>; now: () => number },
   machineId: string,

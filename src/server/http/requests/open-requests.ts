@@ -1,4 +1,4 @@
-/** Requests that stay open (streams, waits): counted for each key, and ended when the key expires or the server stops. */
+/** Counts the requests of each key that stay open (streams, waits), and ends them when the key becomes invalid or the server stops. */
 import type { EventEmitter } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
@@ -13,11 +13,11 @@ const RECHECK_INTERVAL_MS = 2000;
 const MAX_TIMER_MS = 2_147_483_647;
 
 export interface OpenRequests {
-  /** Returns a signal that aborts when the client is gone, its key is no longer valid, or the server stops. Throws RATE_LIMITED. */
+  /** Returns a signal that aborts when the client disconnects, its key becomes invalid, or the server stops. Throws RATE_LIMITED. */
   open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
-  /** The same for a request that a signed link let in. */
+  /** Like `open`, for a request with a signed link. */
   openLink(reply: FastifyReply): AbortSignal;
-  /** The same for a socket that was upgraded. */
+  /** Like `open`, for an upgraded socket. */
   hold(principal: Principal, connection: Pick<EventEmitter, 'once'>): AbortSignal;
   /** Ends all open requests of a revoked key. */
   endKey(apiKeyId: string): void;
@@ -36,7 +36,7 @@ interface OpenOfKey {
   controllers: Set<AbortController>;
 }
 
-/** `isValid` asks the store about a key. While it cannot answer, requests stay open. */
+/** Creates the registry. `isValid` looks up a key in the store. While the store is unavailable, requests stay open. */
 export function createOpenRequests(p: {
   maxPerKey: number;
   now: () => number;

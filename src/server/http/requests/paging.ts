@@ -1,10 +1,10 @@
-/** Lists: turns `?limit=&cursor=` into a page of the store, and the page into `{items, next_cursor}`. */
+/** Converts `?limit=&cursor=` to a page request to the store, and a page to `{items, next_cursor}`. */
 import type { Execution, Page, PageRequest } from '../../../store/store.ts';
 import { wakeRetries } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 import type { Cursors } from './cursor.ts';
 
-/** `list` names the list and its filters: a cursor of another one is refused (422). */
+/** Returns the page request. `list`: name of the list with its filters; a cursor of another list is refused (422). */
 export function pageRequest(
   cursors: Cursors,
   list: string,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-/** Makes request ids: a random part for the process and a rising number; unique and cheap. */
+/** Generates request ids: a random part for the process and a rising number, which is unique and cheap. */
 export function createRequestIds(): () => string {
   const prefix = `req-${randomBytes(9).toString('base64url')}`;
   let count = 0;

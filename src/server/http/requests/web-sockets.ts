@@ -1,4 +1,4 @@
-/** Sockets that an HTTP upgrade becomes: what holds for those of agents and those of terminals. */
+/** Creates WebSocket servers for the upgraded sockets of agents and terminals. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -7,12 +7,12 @@ import { Problem } from '../replies/problem.ts';
 
 /** Time limit for the closing handshake of a connection, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
-/** A constant of its own: the types of ws do not know `closeTimeout` yet. */
+/** A separate constant, because the types of ws do not declare `closeTimeout` yet. */
 const OPTIONS = { noServer: true, clientTracking: false, perMessageDeflate: false, closeTimeout: CLOSE_TIMEOUT_MS };
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Returns a server for upgraded sockets. It answers 400 to a malformed handshake. `maxPayload`: the most bytes of a message. */
+/** Returns a server for upgraded sockets. It answers 400 to a malformed handshake. `maxPayload`: maximum bytes of a message. */
 export function createWebSocketServer(maxPayload: number, nextRequestId: () => string): WebSocketServer {
   const server = new WebSocketServer({ ...OPTIONS, maxPayload });
   server.on('wsClientError', (_error, socket) => {

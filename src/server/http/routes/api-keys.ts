@@ -1,4 +1,4 @@
-/** Make, list and revoke API keys. */
+/** Creates, lists and revokes API keys. */
 import { nanoid } from 'nanoid';
 import { ApiError } from '../../../core/errors.ts';
 import type { ApiKey } from '../../../store/store.ts';

@@ -1,4 +1,4 @@
-/** Artifacts of a machine: list, get, delete, and their bytes, with a key or by a signed link. */
+/** Lists, gets and deletes the artifacts of a machine, and serves their bytes, with a key or by a signed link. */
 import type { FastifyRequest } from 'fastify';
 import {
   ArtifactListQuery,

@@ -1,4 +1,4 @@
-/** The audit trail: read, exported, and released once it was exported. */
+/** Reads, exports and releases the audit trail. */
 import { AuditExportQuery, AuditListSchema, ReleaseAuditSchema, ReleasedAuditSchema } from '../../../api/admin.ts';
 import { ListQuery } from '../../../api/fields.ts';
 import { ApiError } from '../../../core/errors.ts';
@@ -9,12 +9,12 @@ import { auditEntryWire } from '../replies/wire.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 import { streamReply } from '../streams/stream-reply.ts';
 
-/** Entries in memory at once. */
+/** Number of entries in memory at a time. */
 const EXPORT_STEP = 500;
 
 /**
- * Of several servers, one may commit an entry after another has committed a later one. An entry that was passed over would be deleted
- * unseen: younger ones than this, ms, wait for the next export.
+ * Age from which entries are exported, ms. Of several servers, one may commit an entry after another has committed a later one. An export that
+ * missed such an entry would let it be deleted.
  */
 const SETTLED_MS = 30_000;
 
@@ -73,7 +73,7 @@ function exportRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** Yields the lines of all entries that exist now. Records how far they were exported, unless the key sees only some machines. */
+/** Yields the lines of all present entries. Records the last exported one, unless the key is limited to some machines. */
 async function* exportedLines(
   { store, now }: Pick<HttpContext, 'store' | 'now'>,
   { after, machineIds }: { after: number; machineIds: readonly string[] | undefined },

@@ -1,10 +1,10 @@
-/** The OpenAPI document and its page. No key is needed. */
+/** Serves the OpenAPI document and its page. No key is needed. */
 import type { RouteOptions } from 'fastify';
 import { docsPage } from '../documents/docs-page.ts';
 import type { App } from '../http-context.ts';
 import { openApiDocument } from '../documents/openapi.ts';
 
-/** `routes`: all routes registered before. The document is made once, at the first request, except for the URL of the server. */
+/** Registers the routes. `routes`: all routes of the document. It is built at the first request, except for the URL of the server. */
 export function documentRoutes(
   app: App,
   p: { routes: readonly RouteOptions[]; version: string; publicUrl: string | undefined },

@@ -1,9 +1,9 @@
-/** Liveness and readiness, without a key. */
+/** Serves liveness and readiness. No key is needed. */
 import { HealthSchema } from '../../../api/health.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { App, HttpContext } from '../http-context.ts';
 
-/** Time for which an answer about the store is valid, in ms: anybody may ask, and a check writes. */
+/** Time for which the result of a check is valid, in ms: requests are not authenticated, and a check writes to the store. */
 const READY_FOR_MS = 1000;
 
 /** Registers `/healthz` and `/readyz`. */
@@ -33,7 +33,7 @@ export function healthRoutes(app: App, context: HttpContext): void {
   app.addHook('preClose', async () => checkReady.stop());
 }
 
-/** One check at a time, shared by all requests within a second. */
+/** Checks readiness: one check at a time, shared by all requests within a second. */
 function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => void } {
   let checked: Promise<void> | undefined;
   let goodUntil = 0;

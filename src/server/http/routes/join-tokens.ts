@@ -1,4 +1,4 @@
-/** Makes, lists and revokes join tokens, with which agents enrol. */
+/** Creates, lists and revokes join tokens, with which agents enrol. */
 import { nanoid } from 'nanoid';
 import { ApiError } from '../../../core/errors.ts';
 import type { JoinToken } from '../../../store/store.ts';
@@ -71,7 +71,7 @@ function createRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** A machine exists from the moment it is named, so that executions can wait for it before it first joins. */
+/** Creates the machine of a token if it does not exist, so that executions can wait for it before its agent joins. */
 async function nameMachine(context: HttpContext, machineId: string): Promise<void> {
   const machine = await context.store.getMachine({ machineId });
   if (machine === undefined) await context.store.createMachine({ machineId, now: context.now() });

@@ -1,19 +1,19 @@
-/** The Model Context Protocol (streamable HTTP): its tools call this server's own API with the key of the caller. */
+/** Serves the Model Context Protocol (streamable HTTP). Its tools call this server's own API with the key of the caller. */
 import type { FastifyRequest } from 'fastify';
 import { Execplane } from '../../../client/main.ts';
 import type { App } from '../http-context.ts';
 
-/** Never resolved: requests of the tools are passed to the app itself. */
+/** Base URL of the requests of the tools. It is never resolved: the requests are passed to the app. */
 const OWN_URL = 'http://execplane.internal';
 const CREDENTIALS = ['authorization', 'x-api-key'] as const;
 /** Responses that have no body (Fetch standard, "null body status"). */
 const NO_BODY = new Set([204, 205, 304]);
 
-/** Registers `/mcp`. `version`: of this server. */
+/** Registers `/mcp`. `version`: version of this server. */
 export function mcpRoutes(app: App, version: string): void {
   const config = { access: 'any_key' } as const;
   app.post('/mcp', { config, schema: { hide: true } }, async (request, reply) => {
-    // Only callers of this route load the library.
+    // The library is loaded at the first request of this route.
     const { answerMcp } = await import('../../../mcp/main.ts');
     const client = new Execplane({ url: OWN_URL, fetch: fetchWithin(app, request) });
     reply.hijack();
@@ -32,7 +32,7 @@ export function mcpRoutes(app: App, version: string): void {
   }
 }
 
-/** Scopes and limits are those of the caller's key: each request of a tool is authenticated by it. */
+/** Returns a fetch that passes requests to the app with the caller's key, so that its scopes and limits apply. */
 function fetchWithin(app: App, { headers, ip }: FastifyRequest): typeof fetch {
   const own = CREDENTIALS.flatMap((name) => (headers[name] === undefined ? [] : [[name, String(headers[name])]]));
   return async (input, init = {}) => {

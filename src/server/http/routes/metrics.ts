@@ -1,4 +1,4 @@
-/** Metrics in the text format of Prometheus, with any key. */
+/** Serves metrics in the text format of Prometheus. Any valid key is accepted. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { EXECUTION_STATUSES, isTerminal } from '../../../core/execution.ts';

@@ -1,4 +1,4 @@
-/** The installer of agents and the packages that it installs, from the folder that the server was given. No key is needed. */
+/** Serves the installer of agents and its packages from the configured folder. No key is needed. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -12,8 +12,8 @@ const SUMS = 'SHA256SUMS';
 const SIGNATURE = `${SUMS}.sig`;
 
 /**
- * Adds `GET /install.sh` and `GET /packages/{file}`. What is served are the files that SHA256SUMS names, as they are then. The script
- * knows the address of the server and the digest of SHA256SUMS: whoever trusts the script needs to trust nothing else on the way.
+ * Adds `GET /install.sh` and `GET /packages/{file}`. Only files that SHA256SUMS names are served, in their present state. The script contains
+ * the URL of the server and the digest of SHA256SUMS, so that it can verify every package.
  */
 export function packageRoutes(app: App, p: { packagesDir?: string; publicUrl?: string }): void {
   const { packagesDir } = p;
@@ -43,7 +43,7 @@ export function packageRoutes(app: App, p: { packagesDir?: string; publicUrl?: s
   );
 }
 
-/** The script, behind the line that makes it one. */
+/** Inserts the defaults into the script, after its first line. */
 function withDefaults(script: string, url: string, sums: string): string {
   const [first = '', ...rest] = script.split('\n');
   const defaults = [

@@ -1,4 +1,4 @@
-/** Registers all routes; one file for each resource. */
+/** The list of all routes. Each resource has its own file. */
 
 import { enrolRoute } from '../agents/enrol.ts';
 import type { App, HttpContext } from '../http-context.ts';
@@ -30,7 +30,7 @@ import { signalRoutes } from './executions/signal.ts';
 import { terminalRoutes } from './terminals.ts';
 import { stdinRoutes } from './executions/stdin.ts';
 
-/** Registers all routes. `version`: of this server. */
+/** Registers all routes. `version`: version of this server. */
 export function registerRoutes(app: App, context: HttpContext, version: string): void {
   const routes = collectRoutes(app);
   metricsRoutes(app, context);

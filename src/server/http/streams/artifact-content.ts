@@ -1,4 +1,4 @@
-/** The bytes of an artifact as an answer: whole or a range. A browser must never run them. */
+/** Answers with the bytes of an artifact, whole or a range, in a form that a browser never runs. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Artifact, Store } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
@@ -36,14 +36,14 @@ export async function answerArtifact(
   }
   const { start, end } = range === 'whole' ? { start: 0, end: bytes } : range;
   if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bytes}`);
-  // Not the type of the file: a browser must not show a command's file as a page of this server.
+  // Not the media type of the file: a browser must not show it as a page of this server.
   reply.type('application/octet-stream').header('content-length', end - start);
   const signal = open();
   const chunks = pieces(context.store, { artifactId, start, end });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** RFC 6266: the last segment of the name, and an ASCII form for old clients. */
+/** Returns the Content-Disposition (RFC 6266): the last segment of the name, and an ASCII form for old clients. */
 function disposition(name: string): string {
   const file = name.slice(name.lastIndexOf('/') + 1);
   const plain = file.replace(/[^ -~]|["\\%]/g, '_');
@@ -51,7 +51,7 @@ function disposition(name: string): string {
   return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
 }
 
-/** If the artifact is deleted meanwhile, the answer is cut off and never looks complete. */
+/** Yields the bytes. Throws if the artifact is deleted meanwhile, so that the answer is not taken for complete. */
 async function* pieces(
   store: Pick<Store, 'readArtifact'>,
   p: { artifactId: string; start: number; end: number },

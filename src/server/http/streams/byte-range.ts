@@ -1,4 +1,4 @@
-/** `Range: bytes=…` (RFC 9110 §14): one range. For several, or a malformed one, the whole is sent. */
+/** Reads `Range: bytes=…` (RFC 9110 §14). One range is supported; for several, or a malformed one, the whole is sent. */
 import { parse } from 'range-parser';
 
 /** `end` is exclusive. */

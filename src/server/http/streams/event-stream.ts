@@ -5,11 +5,11 @@ import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
 
-/** After this much silence a comment keeps proxies from closing the connection. */
+/** Time without an event after which a comment is sent, ms, to keep proxies from closing the connection. */
 const KEEP_ALIVE_MS = 15_000;
-/** One line break: an empty line would be an empty event for some decoders. */
+/** A comment, with one line break: an empty line would be an empty event for some decoders. */
 const COMMENT = ':\n';
-/** Memory of one reader: a page of the store, once as events and once as text. */
+/** Events of a page, which limits the memory of one reader: a page of the store, once as events and once as text. */
 const PAGE_EVENTS = 256;
 const PAGE_BYTES = 131_072;
 
@@ -22,7 +22,7 @@ export async function* eventStream(
   let { after } = p;
   const commits = watchCommits(context.control, executionId);
   try {
-    // The first bytes tell the client that it is connected, even if nothing has happened yet.
+    // The comment lets the client see that it is connected, even if there is no event yet.
     yield COMMENT;
     let silentSince = performance.now();
     while (!p.signal.aborted) {
@@ -40,7 +40,7 @@ export async function* eventStream(
         silentSince = performance.now();
         continue;
       }
-      // Resumed after the end: nothing more will come.
+      // The stream was resumed after the end: no event will follow.
       if (isTerminal(p.execution.status)) return;
       const silence = performance.now() - silentSince;
       if (!(await commits.next(KEEP_ALIVE_MS - silence, p.signal)) && !p.signal.aborted) {
@@ -53,12 +53,12 @@ export async function* eventStream(
   }
 }
 
-/** Whether nothing comes after this event. */
+/** Whether an event is the last one of its log. */
 export function isEnd(event: ExecutionEvent): boolean {
   return event.type === 'lifecycle' && isTerminal(event.status);
 }
 
-/** JSON has no raw line breaks, so one data line is enough. */
+/** Formats an event. JSON has no raw line breaks, so one data line is enough. */
 function frame(event: ExecutionEvent, encoding: 'utf8' | 'base64'): string {
   return `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify(eventWire(event, encoding))}\n\n`;
 }

@@ -1,4 +1,4 @@
-/** Answers one Execution: with `?wait_ms=` after its end, with `?include=output` together with its output. */
+/** Answers with one Execution: after its end with `wait_ms`, and together with its output with `include=output`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionQuery, ExecutionWire } from '../../../api/execution.ts';
 import { isTerminal } from '../../../core/execution.ts';
@@ -11,10 +11,10 @@ import { executionReasonWire } from '../replies/reasons.ts';
 import { wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { executionWire } from '../replies/wire.ts';
 
-/** Sends the answer of one request. */
+/** Sends an Execution as the answer of a request. */
 export type SendExecution = (execution: Execution) => Promise<ExecutionWire | FastifyReply>;
 
-/** Call it before any action: a request that may not wait is refused here (429) and has no effect. */
+/** Prepares the answer. Call it before any action: a request that may not wait is refused here (429) and has no effect. */
 export function prepareExecutionReply(
   context: HttpContext,
   request: FastifyRequest,

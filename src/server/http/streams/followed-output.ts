@@ -1,16 +1,16 @@
-/** The output of an execution as it comes, until the execution has ended: the bytes of one stream, or both streams in frames. */
+/** Follows the output of an execution until the execution has ended: the bytes of one stream, or both streams in frames. */
 import { isTerminal, type Stream } from '../../../core/execution.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 
 const PIECE_BYTES = 262_144;
-/** A reader looks for new bytes at least this often, and records its presence as often. */
+/** Interval at which a reader polls for new bytes and records its presence, ms. */
 const POLL_INTERVAL_MS = 30_000;
 
 interface Followed {
   execution: Execution;
-  /** Returns the next bytes; none if there are no more yet. */
+  /** Returns the next bytes; an empty buffer if there are none yet. */
   next: () => Promise<Buffer>;
   signal: AbortSignal;
 }
@@ -27,10 +27,10 @@ export function readerOf(store: Pick<Store, 'readStream'>, executionId: string, 
 
 /** The numbers of the streams in frames. */
 const STREAM_NUMBERS = { stdout: 1, stderr: 2 } as const;
-/** Number of the stream, three zeros, four bytes for the length of what follows (big-endian): Docker's multiplexed stream. */
+/** Header of a frame in Docker's multiplexed stream: number of the stream, three zeros, four bytes for the length (big-endian). */
 const FRAME_HEADER_BYTES = 8;
 
-/** Returns a reader of both streams from `start` on, in frames: a frame is one piece, in the order in which the agent read them. */
+/** Returns a reader of both streams from `start` on, in frames of one chunk each, in the order in which the agent read them. */
 export function mergedReaderOf(store: Pick<Store, 'readMerged'>, executionId: string, start: Record<Stream, number>) {
   const offsets = { ...start };
   return async (): Promise<Buffer> => {
@@ -47,7 +47,7 @@ export function mergedReaderOf(store: Pick<Store, 'readMerged'>, executionId: st
   };
 }
 
-/** Yields what `next` returns until the execution has ended and nothing more comes. A connected reader counts as reading, however slow it is. */
+/** Yields the bytes of `next` until the execution has ended and all are read. A connected reader counts as reading, however slow it is. */
 export async function* followedOutput(
   context: Pick<HttpContext, 'store' | 'control' | 'now' | 'logger'>,
   p: Followed,
@@ -67,7 +67,7 @@ export async function* followedOutput(
   }
 }
 
-/** The state is read before the bytes: after an end was seen, one more read finds all bytes. */
+/** Yields new bytes. The state is read before the bytes, so that one more read after the end finds all bytes. */
 async function* bytesAsTheyCome(
   { store, control }: Pick<HttpContext, 'store' | 'control'>,
   { execution, next, signal }: Followed,

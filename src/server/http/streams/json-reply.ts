@@ -1,13 +1,13 @@
-/** Answers JSON text that is made piece by piece: in one piece with its length if it is short, else as a stream. */
+/** Answers with JSON text that is produced in pieces: as a whole with its length if it is short, otherwise as a stream. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { HttpContext } from '../http-context.ts';
 import { gather } from './stream-bytes.ts';
 import { streamReply } from './stream-reply.ts';
 
-/** Up to this many bytes of output the answer is sent in one piece. */
+/** Maximum bytes of output in an answer that is sent as a whole. */
 const ONE_PIECE_BYTES = 131_072;
 
-/** `outputBytes`: size of the output in the text. `signal`: of a request that is open already. */
+/** Sends the text. `outputBytes`: size of the output in it. `signal`: the signal of a request that is already counted as open. */
 export async function replyJsonText(
   context: Pick<HttpContext, 'openRequests' | 'logger'>,
   request: FastifyRequest,

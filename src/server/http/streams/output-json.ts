@@ -1,14 +1,14 @@
-/** The output of a finished execution as JSON text, written piece by piece as it is read from the store. */
+/** Produces the output of a finished execution as JSON text, in pieces, as it is read from the store. */
 import type { OutputQuery } from '../../../api/output.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import { base64Text, fromWholeCharacter, readKept, utf8Text, wholeCharacterFrom } from './stream-bytes.ts';
 
 type StoredOutput = Pick<Store, 'outputBounds' | 'readStream' | 'outputTail'>;
 
-/** The bytes to return of each stream, their encoding, and whether the end of a truncated stream is included. */
+/** Options: the bytes of each stream, their encoding, and whether the tail of a truncated stream is included. */
 type OutputOptions = Pick<OutputQuery, 'encoding' | 'tail'> & { include?: readonly string[] };
 
-/** The object of `GET …/output`. */
+/** Yields the object of `GET …/output`. */
 export async function* outputJson(
   store: StoredOutput,
   execution: Execution,
@@ -25,7 +25,7 @@ export async function* outputJson(
   yield `,"stdout_truncated":${stdout.truncated},"stderr_truncated":${stderr.truncated}}`;
 }
 
-/** Bytes kept of both streams together. */
+/** Returns the number of kept bytes of both streams together. */
 export async function outputBytes(store: StoredOutput, { executionId }: Execution): Promise<number> {
   const kept = await Promise.all([
     store.outputBounds({ executionId, stream: 'stdout' }),
@@ -49,7 +49,7 @@ async function* streamText(
   yield* encoding === 'base64' ? base64Text(bytes) : utf8Text(bytes);
 }
 
-/** The member with the end of a truncated stream, if it is requested and known. */
+/** Yields the member with the tail of a truncated stream, if it is requested and known. */
 async function* tailMember(
   store: StoredOutput,
   execution: Execution,

@@ -1,16 +1,16 @@
-/** Server-sent events of one machine: its present state, then one event for each transition. */
+/** Produces server-sent events of one machine: its present state, then one event for each transition. */
 import { isRetryable } from '../../../core/machines/machine.ts';
 import type { Machine } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { machineDetailWire } from '../replies/wire.ts';
 
-/** A comment after this much silence keeps proxies from closing the connection. */
+/** Time without an event after which a comment is sent, ms, to keep proxies from closing the connection. */
 const KEEP_ALIVE_MS = 15_000;
 const COMMENT = ':\n\n';
-/** Transitions that may wait for a slow reader. Above this only the latest are sent. */
+/** Maximum number of transitions that wait for a slow reader. Above it the oldest are dropped. */
 const MAX_WAITING = 64;
 
-/** Ends when the machine is in its desired state or has failed for good, or when `signal` aborts. */
+/** Yields the events until the machine is in its desired state or has failed for good, or until `signal` aborts. */
 export async function* statusStream(
   context: Pick<HttpContext, 'store' | 'lifecycle'>,
   { machineId, signal }: { machineId: string; signal: AbortSignal },

@@ -1,4 +1,4 @@
-/** The kept bytes of a stream, piece by piece, and their text. Never holds more than one piece. */
+/** Reads the kept bytes of a stream in pieces, and converts them to text. Holds one piece at a time. */
 import { isUtf8 } from 'node:buffer';
 import type { Store } from '../../../store/store.ts';
 
@@ -49,7 +49,7 @@ export async function* base64Text(pieces: AsyncIterable<Buffer>): AsyncGenerator
   yield rest.toString('base64');
 }
 
-/** Returns all pieces at once; for few and small ones. */
+/** Returns all pieces as an array; for few and small ones. */
 export async function gather<T>(pieces: AsyncIterable<T>): Promise<T[]> {
   const gathered: T[] = [];
   for await (const piece of pieces) gathered.push(piece);

@@ -1,4 +1,4 @@
-/** Streams: written no faster than the socket drains, so that a slow reader costs only itself. */
+/** Answers with a stream, written no faster than the socket drains, so that a slow reader does not affect others. */
 import type { ServerResponse } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
@@ -14,8 +14,8 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 const MAX_TURN_MS = 8;
 
 /**
- * Answers with `chunks` as they come. Settles when the answer is over. If it is cut short (`signal`, an error) the connection is reset,
- * so that nobody takes a part for the whole. Errors are logged here.
+ * Answers with `chunks` as they are produced. Settles at the end of the answer. If it is cut short (`signal`, an error), the connection is
+ * reset, so that a client does not take a part for the whole. Errors are logged here.
  */
 export async function streamReply(
   reply: FastifyReply,
@@ -41,7 +41,7 @@ export async function streamReply(
     if (p.signal.aborted) reset(response);
     else response.end();
   } catch (error) {
-    // Another reader may release bytes that this one has not read: that is not a fault.
+    // Another reader may release bytes that this one has not read. That is not a fault.
     const isFault = !p.signal.aborted && !(error instanceof OutputReleasedError);
     if (isFault)
       p.logger.error(
@@ -52,7 +52,7 @@ export async function streamReply(
   }
 }
 
-/** An HTTP/1.0 reader takes a closed connection for the end of the body: only a reset shows that it was cut. */
+/** Resets the connection. For an HTTP/1.0 client a closed connection would be the end of the body. */
 function reset(response: ServerResponse): void {
   const { socket } = response;
   // TLS has an end of its own, which a destroyed connection does not send.
@@ -60,7 +60,7 @@ function reset(response: ServerResponse): void {
   else socket.resetAndDestroy();
 }
 
-/** Settles when more may be written, or nothing has to be written any more. */
+/** Settles when more may be written, or the answer has ended. */
 function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

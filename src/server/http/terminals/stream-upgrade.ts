@@ -1,4 +1,4 @@
-/** The stream of a terminal: an HTTP upgrade with a key or a ticket becomes a WebSocket, or gets a plain refusal. */
+/** Handles upgrades for the stream of a terminal: with a valid key or ticket they become a WebSocket, otherwise they are refused. */
 import type { IncomingMessage } from 'node:http';
 import { ApiError } from '../../../core/errors.ts';
 import { isTerminal } from '../../../core/execution.ts';
@@ -15,7 +15,7 @@ import { createRequestIds } from '../requests/request-ids.ts';
 import { createWebSocketServer, type UpgradeHandler } from '../requests/web-sockets.ts';
 import { notReady, terminalStatus } from './terminal-wire.ts';
 
-/** The largest message of a client. A larger one closes with 1009. */
+/** Maximum size of a client's message, in bytes. A larger one closes the connection with 1009. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const PATH = /^\/v1\/machines\/([^/]+)\/terminals\/([^/]+)\/stream$/;
 
@@ -93,7 +93,7 @@ interface Admitted {
   options: Omit<TerminalClientOptions, 'signal'>;
 }
 
-/** Throws the refusal to answer. */
+/** Authenticates an upgrade. Throws its refusal. */
 async function admit(context: HttpContext, terminals: Terminals, request: IncomingMessage): Promise<Admitted> {
   const url = new URL(request.url ?? '', 'http://localhost');
   const [, machine_id = '', terminal_id = ''] = PATH.exec(url.pathname) ?? [];
@@ -103,7 +103,7 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const execution = await findTerminal(context, { machine_id, terminal_id });
   const status = terminalStatus(execution);
   const asked = url.searchParams.get('offset');
-  // A reconnecting client is told of an end that it has missed.
+  // A reconnecting client has missed the end, and still receives it.
   const comesBack = asked !== null && isTerminal(execution.status);
   if (status !== 'ready' && !comesBack) throw notReady(status);
   assertRoom(terminals, execution);

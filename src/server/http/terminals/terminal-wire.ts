@@ -1,11 +1,11 @@
-/** Converts a terminal, which is an execution whose program is a shell, to the states and fields of the API. */
+/** Converts a terminal, which is an execution of a shell, to the API's form. */
 import type { FastifyRequest } from 'fastify';
 import type { TerminalStatus, TerminalWire } from '../../../api/terminal.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ServerConfig } from '../../config.ts';
 
-/** However these end, the shell ran and is closed. */
+/** Error codes of ends after which a terminal is closed: the shell has run. */
 const CLOSED_BY = new Set(['nonzero_exit', 'signaled', 'cancelled', 'agent_stopped', 'oom_killed', 'machine_removed']);
 
 /** Returns the status of a terminal for the status of its execution. */
@@ -26,7 +26,7 @@ export function terminalStatus({ status, errorCode }: Pick<Execution, 'status' |
   }
 }
 
-/** `retryAfterMs`: when to ask again, while it waits for its machine. */
+/** Converts a terminal. `retryAfterMs`: time after which to poll it while it waits for its machine. */
 export function terminalWire(execution: Execution, baseUrl: string, retryAfterMs: number): TerminalWire {
   const { executionId, machineId, tty = { width: 0, height: 0 }, createdAt, startedAt, expiresAt } = execution;
   const status = terminalStatus(execution);
@@ -60,7 +60,7 @@ export function baseUrlOf(request: FastifyRequest, { publicUrl }: Pick<ServerCon
   return publicUrl ?? `${request.protocol}://${request.host}`;
 }
 
-/** A retry makes sense only if the terminal waits for its machine. */
+/** Returns the refusal of a stream. It is retryable only if the terminal waits for its machine. */
 export function notReady(status: string): ApiError {
   return new ApiError('INVALID_STATE', {
     message: `The terminal is ${status}, not ready.`,

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { type Finding, fail, ok, warn } from '../../../node/finding.ts';
 import { type Examination, examineDatabase } from '../../../store/sqlite/backup/examine.ts';
 
-/** How far the newest entry may be ahead of the clock, ms. */
+/** Time by which the newest entry may be ahead of the clock, ms. */
 const AHEAD_MS = 60_000;
 
-/** Checks the database: intact, with a schema that this build knows, not over its size, and not newer than the clock. */
+/** Checks that the database is intact, has a known schema, does not exceed its size, and is not newer than the clock. */
 export function examineData(
   { dataDir, maxDatabaseBytes }: { dataDir: string; maxDatabaseBytes: number },
   now: number,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Finding, fail, judgeSpace, ok, warn } from '../../../node/finding.ts';
 import { refuseOpenDirectory } from '../private-paths.ts';
 
-/** Checks the data directory itself: it exists, other users have no access, it has one owner, is writable, and the disk has room. */
+/** Checks that the data directory exists, is closed to other users, has one owner, is writable, and that the disk has room. */
 export function examineDirectory(dataDir: string): Finding[] {
   const stat = statSync(dataDir, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory()) {
@@ -43,7 +43,7 @@ function modes(dataDir: string): Finding {
   }
 }
 
-/** The server runs as one user. It cannot open files of another one. */
+/** Checks that all files have one owner: the server runs as one user and cannot open files of another. */
 function owners(dataDir: string, names: readonly string[], uid: number): Finding {
   const others = names.filter((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.uid !== uid);
   if (others.length === 0) return ok('owner', `everything belongs to uid ${uid}`);

@@ -1,4 +1,4 @@
-/** `execplane doctor server`: checks from outside everything that the server needs. Changes nothing. */
+/** Implements `execplane doctor server`: checks everything that the server needs, from another process. Changes nothing. */
 import type { Finding } from '../../../node/finding.ts';
 import { presentAdminKey } from '../../http/authentication/admin-key.ts';
 import type { ServerConfig } from '../../config.ts';

@@ -7,7 +7,7 @@ import type { ServerConfig } from '../../config.ts';
 
 const ANSWER_TIMEOUT_MS = 5000;
 const DAY_MS = 86_400_000;
-/** Certificates that are valid for 90 days are renewed long before. */
+/** Remaining days of a certificate below which a warning is given. Certificates of 90 days are renewed long before. */
 const RENEW_DAYS = 14;
 
 /** Checks the server's answers at its port. `key`: the admin key, if it can be read. */
@@ -31,7 +31,7 @@ export async function examineListener(config: ServerConfig, key: string | undefi
   return findings;
 }
 
-/** A TLS server resets plain connections: that is not the same as nobody listening. */
+/** Returns the finding for a port that does not answer. A TLS server, which resets plain connections, is recognised. */
 async function unanswered(
   config: ServerConfig,
   at: string,

@@ -4,12 +4,12 @@ import type { ServerConfig } from '../../config.ts';
 import { loadServerKeys } from '../../seal.ts';
 
 const OLDEST_VERSION = 150_000;
-/** Connections of one server, with those that it opens for a moment. */
+/** Number of connections of one server, including temporary ones. */
 const CONNECTIONS_A_SERVER = 10;
-/** The database's clock corrects the times, so that only a host with a large difference of its clock is reported. */
+/** Clock difference from which a warning is given, ms. It is large, because servers use the database's clock. */
 const CLOCK_OFFSET_MS = 5000;
 
-/** Checks the PostgreSQL database: reachable, recent enough, safe, with room for this server, and with its secret key. */
+/** Checks that the PostgreSQL database is reachable, recent enough and durable, and has free connections and this server's secret key. */
 export async function examineCluster(config: ServerConfig & { databaseUrl: string }): Promise<Finding[]> {
   let found: PostgresExamination;
   try {

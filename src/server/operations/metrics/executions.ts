@@ -11,11 +11,11 @@ export type ExecutionMetrics = Pick<ExecutionObserver, 'dispatched' | 'committed
 export function createExecutionMetrics(registry: Registry, now: () => number): ExecutionMetrics {
   const { ended, dispatch, firstByte } = executionFamilies(registry);
   ended.inc({ status: 'succeeded', error_code: '' }, 0);
-  /** Execution id → time at which its start was sent; until it prints or ends, so no more entries than agents have slots. */
+  /** Execution id → time at which its start was sent. Entries are removed at the first output or the end, so their number is bounded by slots. */
   const silent = new Map<string, number>();
   return {
     dispatched(execution) {
-      // A start that did not arrive is sent again: the wait began with the first.
+      // For a start that did not arrive and is sent again, the time counts from the first one.
       if (silent.has(execution.executionId)) return;
       const at = now();
       dispatch.observe(seconds(at - execution.createdAt));

@@ -1,4 +1,4 @@
-/** Metrics: the number of connected agents, and of followed executions. */
+/** Metrics of the numbers of connected agents and of followed executions. */
 import { Gauge, type Registry } from 'prom-client';
 import type { RunningControlPlane } from '../../control/control-plane.ts';
 

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram, type Registry } from 'prom-client';
 
-/** In seconds. Fewer than for executions, because each route has a histogram. */
+/** Upper bounds of buckets, in seconds. Fewer than for executions, because each route has a histogram. */
 const BOUNDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60];
 
 export interface RequestMetrics {
@@ -10,7 +10,7 @@ export interface RequestMetrics {
   observe(request: FastifyRequest, reply: FastifyReply, done: () => void): void;
 }
 
-/** Adds a histogram to `registry`: a series for each method, route pattern and status, so clients cannot add series at will. */
+/** Adds a histogram to `registry`, with a series for each method, route pattern and status: clients cannot create series. */
 export function createRequestMetrics(registry: Registry): RequestMetrics {
   const duration = new Histogram({
     name: 'execplane_http_request_duration_seconds',

@@ -1,4 +1,4 @@
-/** Bytes over the sockets of the server, of clients and of agents separately. */
+/** Metrics of the bytes over the server's sockets, separately for clients and agents. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Counter, Gauge, type Registry } from 'prom-client';
@@ -6,7 +6,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 type Peer = 'client' | 'agent';
 const PEERS = ['client', 'agent'] as const;
 
-/** Adds traffic and open sockets to `registry`. Sockets are read at each scrape, so that traffic costs nothing. */
+/** Adds traffic and open sockets to `registry`. Sockets are read at each scrape, so that traffic itself has no cost. */
 export function registerTrafficMetrics(registry: Registry, server: Server, secure: boolean): void {
   const open = new Map<Socket, Peer>();
   const closed = { client: { in: 0, out: 0 }, agent: { in: 0, out: 0 } };

@@ -1,4 +1,4 @@
-/** Logs the failure of the collector once, and its recovery once. */
+/** Logs each outage of the collector once, and its recovery once. */
 import { ExportResultCode } from '@opentelemetry/core';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Logger } from 'pino';

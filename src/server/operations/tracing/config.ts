@@ -25,7 +25,7 @@ export function readTracingConfig(
   if (isOlder(node)) {
     throw new ConfigError(`${name}: traces need Node.js ${OLDEST_NODE.join('.')} or later; this is ${node}`);
   }
-  // The shared endpoint is the root of all signals; the one of traces is used unchanged.
+  // The shared endpoint is the base URL of all signals. The endpoint of traces is used unchanged.
   const url = URL.parse(own ?? `${shared?.replace(/\/$/, '')}/v1/traces`);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new ConfigError(`${name}: must be an http or https URL such as http://127.0.0.1:4318`);
@@ -45,7 +45,7 @@ function isOlder(node: string): boolean {
   return major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
 }
 
-/** Parses `name=value,name=value`, values percent-encoded. Errors do not quote them, because they contain keys. */
+/** Parses `name=value,name=value` with percent-encoded values. Errors do not quote the values, because they contain keys. */
 function readHeaders(variable: string, env: Environment): Record<string, string> {
   const pairs = (env[variable] ?? '').split(',').filter((pair) => pair.trim() !== '');
   return Object.fromEntries(
@@ -60,7 +60,7 @@ function readHeaders(variable: string, env: Environment): Record<string, string>
   );
 }
 
-/** `undefined`: not percent-encoded, or not a valid header value. */
+/** Decodes a value. `undefined` if it is not percent-encoded, or not a valid header value. */
 function decoded(text: string): string | undefined {
   try {
     const value = decodeURIComponent(text);

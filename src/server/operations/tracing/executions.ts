@@ -1,10 +1,10 @@
-/** The spans of an execution: the whole below the request that created it, and its commit, dispatch and run inside. */
+/** Creates the spans of an execution: one for the whole, below the request that created it, and below it its commit, dispatch and run. */
 import { type Context, type Span, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { ExecutionObserver } from '../../control/execution-observer.ts';
 
-/** Executions that are followed at once. The oldest are dropped and leave no more spans. */
+/** Maximum number of followed executions. Above it the oldest are dropped and get no more spans. */
 const MAX_FOLLOWED = 10_000;
 
 interface Followed {
@@ -15,7 +15,7 @@ interface Followed {
   dispatched: boolean;
 }
 
-/** `now`: ms since the epoch. Only executions that this process created are followed. */
+/** Returns the observer. `now`: ms since the epoch. Only executions that this process created are followed. */
 export function traceExecutions(tracer: Tracer, now: () => number): ExecutionObserver {
   const followed = new Map<string, Followed>();
 
@@ -56,7 +56,7 @@ export function traceExecutions(tracer: Tracer, now: () => number): ExecutionObs
   };
 }
 
-/** Without argv: it may be long, and belongs only to the caller. */
+/** Returns the attributes that identify an execution. The argv is left out: it may be long, and is private to the caller. */
 function identity({ executionId, machineId }: Execution) {
   return { 'execplane.execution_id': executionId, 'execplane.machine_id': machineId };
 }

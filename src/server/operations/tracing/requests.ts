@@ -1,4 +1,4 @@
-/** The span of a request: below the caller's if it sends one (`traceparent`), named by the pattern of its route. */
+/** Creates the span of a request: below the caller's span if it sends one (`traceparent`), and named by the pattern of its route. */
 import {
   type Context,
   defaultTextMapGetter,
@@ -13,11 +13,11 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 export interface RequestTracing {
-  /** The parent of the spans that this request causes. */
+  /** Returns the parent of the spans that a request causes. */
   contextOf(request: FastifyRequest): Context | undefined;
   /** Fastify's onRequest hook; register it before hooks that answer. */
   begin(request: FastifyRequest, reply: FastifyReply, done: () => void): void;
-  /** Ends the open spans: connections report their end only after their server has reported its own. */
+  /** Ends the open spans when the server stops: connections report their end only after the server has reported its own. */
   endAll(): void;
 }
 
@@ -30,7 +30,7 @@ export function traceRequests(tracer: Tracer): RequestTracing {
     contextOf: (request) => contexts.get(request),
     begin(request, reply, done) {
       const route = request.is404 ? undefined : request.routeOptions.url;
-      // Probes and scrapes would be most of the spans of a quiet server.
+      // Without spans for probes and scrapes, which would be most of those of an idle server.
       if (route?.startsWith('/v1/')) {
         const caller = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter);
         const attributes = attributesOf(request, route);

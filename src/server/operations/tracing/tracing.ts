@@ -1,4 +1,4 @@
-/** Traces by OpenTelemetry's own library. Loaded only if a collector is set, because it takes 27 MB and most of a second. */
+/** Sends traces with OpenTelemetry's library. Loaded only if a collector is set, because it takes 27 MB and most of a second. */
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AlwaysOnSampler, BatchSpanProcessor, ParentBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
@@ -11,15 +11,15 @@ import { type RequestTracing, traceRequests } from './requests.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
 const INTERVAL_MS = 2000;
-/** Spans beyond this are dropped. */
+/** Maximum number of waiting spans. Further ones are dropped. */
 const MAX_SPANS = 8192;
-/** Time limit for a batch with all its retries; a stopping server also gives its collector this long. */
+/** Time limit for a batch with all its retries, also while the server stops, ms. */
 const EXPORT_MS = 3000;
 
 export interface Tracing {
   requests: RequestTracing;
   executions: ExecutionObserver;
-  /** Sends the rest, as far as the collector accepts it in time. */
+  /** Sends the remaining spans that the collector accepts in time. */
   close(): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export function startTracing(
     exportTimeoutMillis: EXPORT_MS,
   });
   const provider = new TracerProvider({
-    // A caller that has decided for its own trace has decided for our part of it.
+    // The caller's sampling decision also applies to the spans of this server.
     sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }),
     resource: resourceFromAttributes({ 'service.name': serviceName, 'service.version': deps.version }),
     spanProcessors: [batches],
@@ -50,7 +50,7 @@ export function startTracing(
     executions: traceExecutions(tracer, deps.now),
     async close() {
       requests.endAll();
-      // Failed sends were logged where they were tried.
+      // Failed exports have been logged.
       await provider.shutdown().catch(() => undefined);
     },
   };

@@ -1,4 +1,4 @@
-/** One attempt to deliver a callback: one POST to an address that was checked before connecting, without redirects. */
+/** Makes one attempt to deliver a callback: one POST, without redirects, to an address that is checked before connecting. */
 import { lookup as resolve } from 'node:dns';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -12,18 +12,18 @@ export interface Delivery {
   url: string;
   headers: Record<string, string>;
   body: string;
-  /** Also deliver to addresses that are not on the public internet. */
+  /** Whether to deliver also to addresses that are not on the public internet. */
   allowPrivate: boolean;
   signal: AbortSignal;
 }
 
 export type DeliveryResult =
   | { outcome: 'delivered' }
-  /** The receiver will never want it (410). */
+  /** The receiver refuses the callback for good (410). */
   | { outcome: 'unwanted' }
   | { outcome: 'failed'; reason: string };
 
-/** Posts it; never rejects. Any status but 2xx has failed, a redirect included. */
+/** Posts a callback. Never rejects. Any status but 2xx is a failure, including redirects. */
 export async function deliver(delivery: Delivery): Promise<DeliveryResult> {
   const url = URL.parse(delivery.url);
   if (url === null) return { outcome: 'failed', reason: 'not a URL' };
@@ -69,7 +69,7 @@ function post(url: URL, delivery: Delivery): Promise<number> {
   });
 }
 
-/** Looks up the name; exactly the returned address is connected to. A name cannot be public now and private then. */
+/** Looks up a name and checks its addresses. The connection uses exactly these, so a later lookup cannot return a private one. */
 function lookupAllowed(allowPrivate: boolean): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {

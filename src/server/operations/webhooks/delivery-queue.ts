@@ -1,10 +1,10 @@
-/** Claimed callbacks that wait for a slot. Slots are shared by host and by key: a receiver that hangs delays no other. */
+/** The queue of claimed callbacks that wait for a slot. Slots are shared by host and by key, so that a slow receiver delays no other. */
 
-/** Deliveries under way at once: in total, to one host, and of one key to one host. */
+/** Maximum numbers of simultaneous deliveries: in total, to one host, and of one key to one host. */
 const MAX_ACTIVE = 64;
 const MAX_ACTIVE_OF_HOST = 8;
 const MAX_ACTIVE_PER_QUEUE = 4;
-/** Callbacks that may wait here: in total, of one key to one host, and in total once each may have only a few. */
+/** Maximum numbers of waiting callbacks: in total, of one key to one host, and of one key to one host once the total is reached. */
 const MAX_WAITING = 4096;
 const MAX_WAITING_PER_QUEUE = 512;
 const MIN_WAITING_PER_QUEUE = 4;
@@ -14,11 +14,11 @@ export interface Deliverable {
   host: string;
   /** The creator of the execution: an API key id, or `admin`. */
   createdBy: string;
-  /** ms since the epoch. After it another server may have claimed the callback, so its delivery does not begin any more. */
+  /** ms since the epoch. Afterwards another server may have claimed the callback, so its delivery must not begin. */
   beginBy: number;
 }
 
-/** Callbacks of one key to one host, in the order in which they came. */
+/** Callbacks of one key to one host, in the order of their arrival. */
 interface KeyHostQueue<T> {
   waiting: T[];
   active: number;
@@ -26,14 +26,14 @@ interface KeyHostQueue<T> {
 
 /** The claimed callbacks of this server, and the slots of their deliveries. */
 export class DeliveryQueue<T extends Deliverable> {
-  /** In the order of their turns. */
+  /** In the order in which they get slots. */
   readonly #queues = new Map<string, KeyHostQueue<T>>();
   readonly #activeOfHost = new Map<string, number>();
   readonly #activeOfKey = new Map<string, number>();
   #active = 0;
   #waiting = 0;
 
-  /** Accepts a callback. False if too many wait already: it comes up again when its claim has expired. */
+  /** Accepts a callback. False if too many wait: then it is claimed again when its claim has expired. */
   push(delivery: T): boolean {
     const queue = this.#queues.get(queueNameOf(delivery)) ?? { waiting: [], active: 0 };
     const most = this.#waiting < MAX_WAITING ? MAX_WAITING_PER_QUEUE : MIN_WAITING_PER_QUEUE;
@@ -44,7 +44,7 @@ export class DeliveryQueue<T extends Deliverable> {
     return true;
   }
 
-  /** Returns a callback that has a slot from now on, until `done`. Undefined if none may begin. `now` in ms since the epoch. */
+  /** Returns a callback and gives it a slot until `done`. Undefined if none may begin. `now` in ms since the epoch. */
   take(now: number): T | undefined {
     if (this.#active >= MAX_ACTIVE) return undefined;
     for (const [name, queue] of this.#queues) {
@@ -54,7 +54,7 @@ export class DeliveryQueue<T extends Deliverable> {
       queue.waiting.shift();
       this.#waiting -= 1;
       this.#count(first, queue, 1);
-      // Its next turn comes after all the others'.
+      // The queue moves behind all others.
       this.#queues.delete(name);
       this.#queues.set(name, queue);
       return first;
@@ -62,7 +62,7 @@ export class DeliveryQueue<T extends Deliverable> {
     return undefined;
   }
 
-  /** Frees its slot. */
+  /** Frees the slot of a delivery. */
   done(delivery: T): void {
     const queue = this.#queues.get(queueNameOf(delivery));
     if (queue === undefined) return;
@@ -70,7 +70,7 @@ export class DeliveryQueue<T extends Deliverable> {
     if (queue.active === 0 && queue.waiting.length === 0) this.#queues.delete(queueNameOf(delivery));
   }
 
-  /** A key takes at most half of the slots that the others leave, so that there is one for the next key. */
+  /** Whether a delivery may get a slot. A key gets at most half of the free slots, so that other keys find one. */
   #hasRoom({ host, createdBy }: T): boolean {
     const ofHost = this.#activeOfHost.get(host) ?? 0;
     const ofKey = this.#activeOfKey.get(createdBy) ?? 0;

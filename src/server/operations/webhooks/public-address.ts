@@ -1,10 +1,10 @@
-/** Decides which addresses callbacks may go to: none by which the server could reach itself, its neighbours or its cloud's metadata. */
+/** Checks addresses of callbacks. Addresses of the server itself, of its network and of its cloud's metadata service are refused. */
 import { BlockList, isIP } from 'node:net';
 
 /**
- * Special-purpose addresses (IANA registries, RFC 6890), and the ways to write IPv4 addresses as IPv6 ones. Of IPv6 only global
- * unicast (2000::/3) is public: with all that is outside go loopback, private and link-local addresses, multicast, the well-known
- * NAT64 prefixes, and IPv4 that is compatible (::/96), mapped (::ffff:0:0/96) or translated by SIIT (::ffff:0:0:0/96).
+ * Special-purpose addresses (IANA registries, RFC 6890), and forms of IPv4 addresses in IPv6. Of IPv6 only global unicast (2000::/3) is
+ * public. That excludes loopback, private and link-local addresses, multicast, the well-known NAT64 prefixes, and IPv4 addresses that are
+ * compatible (::/96), mapped (::ffff:0:0/96) or translated by SIIT (::ffff:0:0:0/96).
  */
 const SPECIAL: readonly [network: string, prefix: number][] = [
   ['0.0.0.0', 8],
@@ -36,7 +36,7 @@ const SPECIAL: readonly [network: string, prefix: number][] = [
 /** The last 64 bits of an ISATAP address (RFC 5214), with IPv4 in the last 32, in the spelling of `URL`. */
 const ISATAP = /:(?:0|200)?:5efe:[0-9a-f]+:[0-9a-f]+\]$/;
 
-/** One list for each family: in one list, `::ffff:0:0/96` would stand for every IPv4 address. */
+/** A list for each family: in a common list `::ffff:0:0/96` would match every IPv4 address. */
 const special = { ipv4: new BlockList(), ipv6: new BlockList() };
 for (const [network, prefix] of SPECIAL) special[family(network)].addSubnet(network, prefix, family(network));
 

@@ -1,4 +1,4 @@
-/** The secret that signs callbacks, of one server or of several that share a database. */
+/** The secret that signs callbacks: of one server, or of all servers that share a database. */
 import type { Store } from '../../../store/store.ts';
 import type { Sealer, ServerKeys } from '../../seal.ts';
 import { readWebhookSecret } from './webhooks.ts';
@@ -7,12 +7,12 @@ import { readWebhookSecret } from './webhooks.ts';
 const SEALED_AS = 'shared secrets';
 const NAME = 'webhook_secret';
 
-/** Stores the secret of the server that a database came from, so that receivers can still verify with it. */
+/** Seals the secret of a server whose data is moved, so that receivers can verify with it as before. */
 export function sealWebhookSecret(sealer: Sealer, webhookSecret: string): Buffer | undefined {
   return sealer.seal(SEALED_AS, { env: { [NAME]: webhookSecret }, stdin: Buffer.alloc(0) });
 }
 
-/** Returns the secret of the data directory; with a shared database, the one that came with it, else one derived from the secret key. */
+/** Returns the secret: of the data directory, or of the shared database; there by default derived from the secret key. */
 export async function webhookSecretOf(p: {
   store: Pick<Store, 'cluster'>;
   dataDir: string;

@@ -1,4 +1,4 @@
-/** Signatures according to the Standard Webhooks specification (symmetric, version 1). */
+/** Signs according to the Standard Webhooks specification (symmetric, version 1). */
 import { createHmac, randomBytes } from 'node:crypto';
 
 const PREFIX = 'whsec_';
@@ -8,7 +8,7 @@ export function freshSecret(): string {
   return PREFIX + randomBytes(32).toString('base64');
 }
 
-/** Returns the headers of a delivery. `id` is the same for every attempt, `at` (ms since the epoch) is not. */
+/** Returns the headers of a delivery. `id`: the same for every attempt. `at`: time of the attempt, ms since the epoch. */
 export function signedHeaders(secret: string, p: { id: string; at: number; body: string }): Record<string, string> {
   const key = Buffer.from(secret.slice(secret.startsWith(PREFIX) ? PREFIX.length : 0), 'base64');
   const timestamp = String(Math.floor(p.at / 1000));

@@ -1,4 +1,4 @@
-/** Callbacks: posts the terminal Execution to its callback_url, signed, until it is accepted or a day has passed. */
+/** Delivers callbacks: posts each ended Execution to its callback_url, signed, until it is accepted or a day has passed. */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Callback, CallbackStore, Execution } from '../../../store/store.ts';
@@ -8,9 +8,9 @@ import { type Deliverable, DeliveryQueue } from './delivery-queue.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 
-/** Callbacks claimed in one transaction. */
+/** Maximum number of callbacks claimed in one transaction. */
 const CLAIM_BATCH = 256;
-/** A claimed callback comes up again after this time, if the server dies or has no room for it. Longer than an attempt takes. */
+/** Duration of a claim, ms: longer than an attempt. Afterwards the callback is claimed again, in case the server died or had no room. */
 const LEASE_MS = 60_000;
 const FIRST_RETRY_MS = 5000;
 const MAX_RETRY_MS = 2 * 3_600_000;
@@ -24,11 +24,11 @@ export interface WebhookDeps {
   now: () => number;
   /** `whsec_…`. */
   secret: string;
-  /** The Execution in the API's form. */
+  /** Converts an execution to the API's form. */
   wire: (execution: Execution) => unknown;
   userAgent: string;
   allowPrivate: boolean;
-  /** The longest delay, ms: a clock may be set, and another server may die. */
+  /** Maximum delay before the next claim, ms: a clock may be set, and another server may die. */
   pollMs: number;
 }
 
@@ -39,7 +39,7 @@ function claimed(callback: Callback, at: number): Claimed {
   return { ...callback, host, createdBy: callback.execution.createdBy, beginBy: at + LEASE_MS - MAX_ATTEMPT_MS };
 }
 
-/** Returns the signing secret of the data directory (`webhook.secret`, 0600), made at the first start. */
+/** Returns the signing secret of the data directory (`webhook.secret`, 0600), created at the first start. */
 export function readWebhookSecret(dataDir: string): string {
   return readOrCreateKeyFile(join(dataDir, 'webhook.secret'), {
     make: freshSecret,
@@ -48,7 +48,7 @@ export function readWebhookSecret(dataDir: string): string {
   });
 }
 
-/** ms between an attempt (1 is the first) and the next. `random` from 0 to 1 spreads them. */
+/** Returns the ms between an attempt (1 is the first) and the next. `random` from 0 to 1 spreads them. */
 export function retryDelayMs(attempt: number, random: number): number {
   return Math.min(FIRST_RETRY_MS * 4 ** Math.min(attempt - 1, 10), MAX_RETRY_MS) * (0.75 + random / 2);
 }
@@ -60,7 +60,7 @@ export class Webhooks {
   readonly #active = new Set<Promise<void>>();
   readonly #queue = new DeliveryQueue<Claimed>();
   #claiming: Promise<void> | undefined;
-  /** Whether a callback may be due that the claim under way does not see. */
+  /** Whether a callback may have become due since the claim under way began. */
   #wakened = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -68,7 +68,7 @@ export class Webhooks {
     this.#deps = deps;
   }
 
-  /** A callback may be due. Also starts the deliveries when the server starts. */
+  /** Claims callbacks now. Also starts the deliveries when the server starts. */
   wake(): void {
     if (this.#stopping.signal.aborted) return;
     this.#wakened = true;
@@ -79,7 +79,7 @@ export class Webhooks {
     });
   }
 
-  /** Aborts deliveries under way (they are tried again after the next start). Settles when none is left. */
+  /** Aborts deliveries under way, which are tried again after the next start. Settles when none is left. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearTimeout(this.#timer);
@@ -87,7 +87,7 @@ export class Webhooks {
     await Promise.all(this.#active);
   }
 
-  /** Claims a part of the due callbacks, of all keys, and sleeps until the next one is due. */
+  /** Claims some of the due callbacks, of all keys, and sleeps until the next one is due. */
   async #claim(): Promise<void> {
     const { store, log, now } = this.#deps;
     this.#wakened = false;
@@ -137,7 +137,7 @@ export class Webhooks {
       if (over) await store.finishCallback({ callbackId });
       else await this.#retry(callback);
     } catch (cause) {
-      // It comes up again by itself when its claim has expired.
+      // The callback is claimed again when its claim has expired.
       log.warn({ err: cause }, 'the outcome of a callback could not be written; it may be delivered again');
     }
   }

@@ -1,4 +1,4 @@
-/** If-Match: the revision of a machine that the caller has seen. */
+/** Reads If-Match: the revision of a machine that the caller has seen. */
 import type { FastifyRequest } from 'fastify';
 import { invalid } from '../../replies/problem.ts';
 

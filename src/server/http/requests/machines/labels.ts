@@ -1,10 +1,10 @@
-/** `?label=`: turns the parameter into a selection of machines. */
+/** Reads the query parameter `label`, which selects machines. */
 import { type LabelSelector, parseSelector } from '../../../../core/machines/labels.ts';
 import { invalid } from '../../replies/problem.ts';
 
 const MAX_SELECTORS = 16;
 
-/** Throws a 422 for a malformed label. */
+/** Returns the selectors of labels. Throws a 422 for a malformed one. */
 export function readSelectors(labels: readonly string[] = []): LabelSelector[] {
   const selectors = labels.map(parseSelector).filter((selector) => selector !== undefined);
   if (selectors.length === labels.length && labels.length <= MAX_SELECTORS) return selectors;

@@ -1,4 +1,4 @@
-/** From a validated body to what a schedule is; here stand the rules that a schema cannot say. */
+/** Converts validated bodies to the definition of a schedule, and checks the rules that a schema cannot express. */
 import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
 import type { Timing } from '../../../../core/schedule.ts';
 import { CommandOfBatch, type CreateBatch } from '../../../../api/batch.ts';
@@ -13,7 +13,7 @@ import { type CreateLimits, createRequestOf } from '../create-request.ts';
 
 const DEFAULT_CONCURRENCY = 10;
 const MAX_EVERY_SECONDS = 366 * 86_400;
-/** Fields that belong to the command: a change of the command replaces them all, and without a command they are refused. */
+/** Fields that belong to the command. A change of the command replaces all of them, and without a command they are refused. */
 const OF_COMMAND = Object.keys(CommandOfBatch).filter((name) => name !== 'command') as Exclude<
   keyof typeof CommandOfBatch,
   'command'
@@ -21,7 +21,7 @@ const OF_COMMAND = Object.keys(CommandOfBatch).filter((name) => name !== 'comman
 
 type TimingFields = Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>;
 
-/** Returns the timing that a request states. Throws a 422 if it states none, or one that is never due. `now`: ms since the epoch. */
+/** Returns the timing of a request. Throws a 422 if it has none, or one that is never due. `now`: ms since the epoch. */
 export function timingOf({ cron, every, time_zone: timeZone }: TimingFields, now: number): Timing {
   if ((cron === undefined) === (every === undefined)) {
     throw invalid([{ location: 'body.cron', message: 'either cron or every is required, and not both' }]);
@@ -43,7 +43,7 @@ export function timingOf({ cron, every, time_zone: timeZone }: TimingFields, now
   throw invalid([{ location: 'body.cron', message: 'is never due', value: cron }]);
 }
 
-/** The machines that a schedule names, or will select; throws for one that the key may not use. */
+/** Returns the selector of a schedule. Throws if it names a machine that the key may not use. */
 export function selectorOf(
   principal: Principal,
   { labels, machine_ids: machineIds }: CreateBatch['selector'],
@@ -77,7 +77,7 @@ export function commandOf(
   return { command, shown };
 }
 
-/** A new one, without its command. Throws a 422. */
+/** Returns the definition of a new schedule, without its command. Throws a 422. */
 export function definitionOf(
   body: CreateSchedule,
   p: { principal: Principal; now: number; shown: ScheduleDefinition['shown'] },
@@ -96,7 +96,7 @@ export function definitionOf(
   };
 }
 
-/** `present` with what the body changes. Throws a 422. */
+/** Returns `present` with the changes of a body. Throws a 422. */
 export function changedDefinition(
   body: UpdateSchedule,
   present: ScheduleDefinition,
@@ -116,12 +116,12 @@ export function changedDefinition(
   };
 }
 
-/** Whether the body says when it is due. */
+/** Whether a body changes the timing. */
 export function changesTiming({ cron, every, time_zone: timeZone }: TimingFields): boolean {
   return cron !== undefined || every !== undefined || timeZone !== undefined;
 }
 
-/** Throws a 422 for what belongs to a command, if there is none. */
+/** Throws a 422 for fields of a command if the body has no command. */
 export function assertWithCommand(body: UpdateSchedule): void {
   const alone = body.command === undefined ? OF_COMMAND.filter((name) => body[name] !== undefined) : [];
   if (alone.length === 0) return;
@@ -133,7 +133,7 @@ export function assertWithCommand(body: UpdateSchedule): void {
   );
 }
 
-/** Of cron and its time zone the one that is not given stays. */
+/** Completes cron or its time zone from the present timing, if a body has only one of them. */
 function withPresent(body: TimingFields, present: Timing): TimingFields {
   const { cron, every, time_zone: timeZone } = body;
   if (every !== undefined || 'everyMs' in present) return body;

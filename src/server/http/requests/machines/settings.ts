@@ -1,4 +1,4 @@
-/** Turns a validated body into a request to the lifecycle, and checks the rules that a schema cannot state. */
+/** Converts a validated body to a request to the lifecycle, and checks the rules that a schema cannot express. */
 import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
 import type { CreateMachine, UpdateMachine } from '../../../../api/machine.ts';
 import type { MachineSettings } from '../../../../core/decisions/machine-change.ts';
@@ -8,7 +8,7 @@ import { type FieldError, invalid } from '../../replies/problem.ts';
 
 const DEFAULT_SIZE = { vcpu: 1, memory_mib: 4096, storage_gib: 10 };
 
-/** Throws a 422 for an unknown provider, or for values that it does not accept. */
+/** Converts the body of a create. Throws a 422 for an unknown provider, or for values that it does not accept. */
 export function newMachineOf(body: CreateMachine, machineId: string, providers: Providers): NewMachine {
   const { attributes, provider: name = providers.defaultName } = body;
   const errors: FieldError[] = [];
@@ -34,7 +34,7 @@ export function newMachineOf(body: CreateMachine, machineId: string, providers: 
   };
 }
 
-/** Throws a 422 for values that the machine's provider does not accept. */
+/** Converts the body of a change. Throws a 422 for values that the machine's provider does not accept. */
 export function settingsOf(body: UpdateMachine, provider: Provider | undefined): MachineSettings {
   const errors: FieldError[] = attributeErrors(body.attributes, provider);
   const autosleepSeconds = readAutosleep(body.autosleep, errors);
@@ -62,7 +62,7 @@ function readAutosleep(text: string | undefined, errors: FieldError[]): number |
   return seconds;
 }
 
-/** Only attributes that the operator listed are passed on: an attribute may become part of a command line. */
+/** Refuses attributes that the operator has not listed: an attribute may become part of a command line. */
 function attributeErrors(
   attributes: Readonly<Record<string, string>> = {},
   provider: Provider | undefined,

@@ -1,4 +1,4 @@
-/** The event log: in pages, in pages that wait, and as server-sent events. */
+/** Serves the event log: in pages, which may wait for new events, and as server-sent events. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { isTerminal } from '../../../../core/execution.ts';
@@ -14,7 +14,7 @@ import { streamReply } from '../../streams/stream-reply.ts';
 import { eventStream, isEnd } from '../../streams/event-stream.ts';
 import { findExecution } from '../../requests/lookup.ts';
 
-/** A page ends early once its chunks exceed this, so that 1000 events of 64 KiB are never in memory. */
+/** Bytes of chunks after which a page ends early, so that 1000 events of 64 KiB are never in memory. */
 const PAGE_BYTES = 1_048_576;
 
 const DOCUMENTED = {
@@ -127,7 +127,7 @@ async function answerStream(
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
-/** A reconnecting client sends the last sequence that it has seen, which is newer than the cursor that it started with. */
+/** Returns the last sequence that a reconnecting client has seen. It is newer than the cursor of the client's first request. */
 function lastEventId(request: FastifyRequest): number | undefined {
   const given = request.headers['last-event-id'];
   if (given === undefined || given === '') return undefined;

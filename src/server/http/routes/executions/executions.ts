@@ -1,4 +1,4 @@
-/** Create, list, get and cancel executions. */
+/** Creates, lists, gets and cancels executions. */
 import { ApiError } from '../../../../core/errors.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { replayedResource } from '../../requests/idempotency.ts';

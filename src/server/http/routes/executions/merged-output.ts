@@ -1,4 +1,4 @@
-/** Both streams of an execution in one, in the order in which they were read on the machine. */
+/** Serves both streams of an execution together, in the order in which they were read on the machine. */
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { MergedOutputQuery } from '../../../../api/output.ts';
 import type { Stream } from '../../../../core/execution.ts';
@@ -8,7 +8,7 @@ import { findExecution } from '../../requests/lookup.ts';
 import { followedOutput, mergedReaderOf } from '../../streams/followed-output.ts';
 import { streamReply } from '../../streams/stream-reply.ts';
 
-/** The type under which Docker serves the same frames. */
+/** The media type that Docker uses for the same frames. */
 const MULTIPLEXED = 'application/vnd.docker.multiplexed-stream';
 
 const DOCUMENTED = { refusals: [416] } as const;

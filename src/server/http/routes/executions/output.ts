@@ -1,4 +1,4 @@
-/** The whole output of a finished execution as one JSON object. */
+/** Serves the whole output of a finished execution as one JSON object. */
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { ExecutionOutputSchema, OutputQuery } from '../../../../api/output.ts';
 import { ApiError } from '../../../../core/errors.ts';

@@ -1,4 +1,4 @@
-/** One stream of an execution as bytes: whole, a range, the tail, from an offset, or live. */
+/** Serves one stream of an execution as bytes: whole, a range, the tail, from an offset, or live. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { ApiError } from '../../../../core/errors.ts';
@@ -94,7 +94,7 @@ function refuseContradictions({ query, headers }: RawRequest): void {
   if (release === true && offset === undefined) refuse('release', 'needs offset');
 }
 
-/** Releasing deletes bytes, so a key that may only read is not enough. */
+/** Releases the bytes before an offset. That deletes them, so a key that may only read is refused. */
 async function release(context: HttpContext, request: RawRequest, { execution, stream }: StreamOf): Promise<void> {
   assertScope(request.principal, 'executions:write');
   const { machineId, executionId } = execution;
@@ -114,7 +114,7 @@ async function noSuchBytes({ store }: HttpContext, { execution, stream }: Stream
   return new Problem(416, 'The stream has no such bytes.', { headers: { 'content-range': `bytes */${end}` } });
 }
 
-/** Sends the bytes that are kept now. Kept bytes never change, so ranges of a running command are valid too. */
+/** Sends the present bytes. Kept bytes never change, so ranges of a running command are valid too. */
 async function answerKept(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
   const { executionId, status } = p.execution;
   const { stream } = p;

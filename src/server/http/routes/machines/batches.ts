@@ -1,4 +1,4 @@
-/** Batches: create, list, get, their executions, cancel. */
+/** Creates, lists, gets and cancels batches, and lists their executions. */
 import { customAlphabet } from 'nanoid';
 import { Type } from 'typebox';
 import {
@@ -235,7 +235,7 @@ function cancelRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** A key that is limited to some machines sees its own batches only. */
+/** Returns a batch. A key that is limited to some machines has access to its own batches only. */
 async function findBatch(context: HttpContext, principal: Principal, batchId: string): Promise<Batch> {
   const batch = await context.batches.store.getBatch({ batchId });
   const visible = batch !== undefined && (principal.machineIds === undefined || batch.createdBy === principal.apiKeyId);
@@ -245,7 +245,7 @@ async function findBatch(context: HttpContext, principal: Principal, batchId: st
 
 type Asked = { query: { wait_ms?: number | undefined; include?: 'command'[] | undefined } };
 
-/** `?wait_ms=`: returns the batch when it is over, or when the time has passed. */
+/** Returns a function that waits for the end of a batch, or until `wait_ms` have passed. */
 function waiting(
   context: HttpContext,
   request: Parameters<HttpContext['openRequests']['open']>[0] & Asked,

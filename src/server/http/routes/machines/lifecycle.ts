@@ -1,4 +1,4 @@
-/** Makes, changes, removes and wakes machines, and puts them to sleep. */
+/** Creates, changes, removes and wakes machines, and puts them to sleep. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { customAlphabet } from 'nanoid';
 import { Type } from 'typebox';
@@ -20,7 +20,7 @@ import { newMachineOf, settingsOf } from '../../requests/machines/settings.ts';
 const ONE = '/v1/machines/:machine_id';
 const freshId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 16);
 
-/** For the document: the 202 of these routes, and their header. */
+/** The 202 of these routes and their header, for the OpenAPI document. */
 const CHANGES = {
   refusals: [422],
   headers: [
@@ -41,7 +41,7 @@ const CHANGES = {
 } as const;
 const ANSWERS = { 200: MachineDetailSchema };
 
-/** Registers the routes that make, change, wake, put to sleep and remove machines. */
+/** Registers the routes that create, change, wake, put to sleep and remove machines. */
 export function machineLifecycleRoutes(app: App, context: HttpContext): void {
   createRoute(app, context);
   updateRoute(app, context);
@@ -206,19 +206,19 @@ async function change(
   }
 }
 
-/** Only the audit trail records what the provider may still have of a machine that was removed by force. */
+/** Returns the outcome for the audit trail, the only record of resources that a provider may still have of a machine removed by force. */
 function outcomeOf(asked: MachineRequest, { provider, providerRef, machineId }: Machine): string {
   if (asked.type !== 'remove' || !asked.force || provider === undefined) return 'changed';
   return `forgotten; the provider ${provider} may still have ${providerRef ?? machineId}`;
 }
 
-/** 202 while it is on its way. */
+/** Answers with a machine: 202 until it is in its desired state. */
 function answer(reply: FastifyReply, machine: Machine, status = isSettled(machine) ? 200 : 202) {
   reply.code(status).header('etag', `"${machine.revision}"`);
   return machineDetailWire(machine);
 }
 
-/** Some clients send an empty object if there is nothing to send. */
+/** Refuses a body. An empty object is accepted, because some clients send it in place of no body. */
 function assertNoBody({ body }: FastifyRequest): void {
   const isEmpty = body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0);
   if (!isEmpty) throw invalid([{ location: 'body', message: 'must be empty' }]);

@@ -1,4 +1,4 @@
-/** List and get machines. */
+/** Lists and gets machines. */
 import type { App, HttpContext } from '../../http-context.ts';
 import { MachineParams } from '../../../../api/fields.ts';
 import { MachineDetailSchema, MachineListQuery, MachineListSchema, MachineQuery } from '../../../../api/machine.ts';

@@ -11,7 +11,7 @@ import { MachineDetailSchema } from '../../../../api/machine.ts';
 import { machineDetailWire } from '../../replies/wire.ts';
 import { findMachine } from '../../requests/lookup.ts';
 
-/** Time that the agent has for the exchange, ms. */
+/** Validity of the join token for the exchange, ms. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;
 
 /** Registers the route that gives an agent a new credential. */
@@ -48,7 +48,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
   );
 }
 
-/** The agent enrols again with a token that is bound to its machine, so the server never knows the credential itself. */
+/** Sends the agent a join token that is bound to its machine, with which it enrols again: the server never has the credential itself. */
 async function askAgent(
   context: HttpContext,
   { machineId, phase }: Machine,

@@ -1,4 +1,4 @@
-/** Routes of schedules: create, list, get, change, delete, list their runs, preview their ticks. */
+/** Creates, lists, gets, changes and deletes schedules, lists their runs, and previews their ticks. */
 import { customAlphabet } from 'nanoid';
 import { ScheduleRunListSchema } from '../../../../api/schedules/run.ts';
 import { ListQuery } from '../../../../api/fields.ts';
@@ -39,7 +39,7 @@ const ONE = `${ALL}/:schedule_id`;
 const LIST = 'schedules';
 const TAGS = ['Schedules'];
 const PREVIEWED = 10;
-/** The reason of a pause that the caller asks for. */
+/** The reason of a pause that a caller has requested. */
 const BY_REQUEST = 'by_request';
 const freshId = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 
@@ -204,7 +204,7 @@ function updateRoute(app: App, context: ScheduleContext): void {
   );
 }
 
-/** A change that leaves the timing alone keeps the next tick. A schedule that is resumed gets its next tick after now. */
+/** Returns the change of a schedule. Without a change of its timing the next tick stays. A resumed schedule gets its next tick after now. */
 function changeOf(
   context: ScheduleContext,
   principal: Principal,
@@ -286,7 +286,7 @@ function runsRoute(app: App, context: ScheduleContext): void {
   );
 }
 
-/** A key that is limited to some machines sees its own schedules only. */
+/** Returns a schedule. A key that is limited to some machines has access to its own schedules only. */
 async function findSchedule(context: ScheduleContext, principal: Principal, scheduleId: string): Promise<Schedule> {
   const schedule = await context.scheduler.store.getSchedule({ scheduleId });
   const isVisible = principal.machineIds === undefined || schedule?.createdBy === principal.apiKeyId;

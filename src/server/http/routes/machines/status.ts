@@ -1,4 +1,4 @@
-/** The status changes of a machine as server-sent events, until the machine is in its desired state. */
+/** Serves the status changes of a machine as server-sent events, until the machine is in its desired state. */
 import { MachineParams } from '../../../../api/fields.ts';
 import { MachineDetailSchema } from '../../../../api/machine.ts';
 import type { App, HttpContext } from '../../http-context.ts';
