@@ -35,6 +35,10 @@ export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Stor
   ...combinations('all executions of a key', ['queued', 'failed', 'succeeded'] as const, (store, status) =>
     store.listAllExecutions({ ...page, machineIds: MACHINES, status }),
   ),
+  ...combinations('all executions', LABELS, (store, labels) => store.listAllExecutions({ ...page, labels })),
+  ...combinations('all executions of a key', LABELS, (store, labels) =>
+    store.listAllExecutions({ ...page, machineIds: MACHINES, labels }),
+  ),
   'all executions of many machines': (store) => store.listAllExecutions({ ...page, machineIds: MANY }),
   terminals: (store) => store.listTerminals({ ...page, machineId: 'dm-1', endedAfter: 5 }),
   artifacts: (store) => store.listArtifacts({ ...page, machineId: 'dm-1' }),

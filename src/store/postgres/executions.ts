@@ -16,6 +16,7 @@ import { bindIdempotency, createExecution, requestCancel } from '../transactions
 import type { Context } from './context.ts';
 import { onBehalf } from './writers/needs.ts';
 import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './writers/select-execution.ts';
+import { selectMachines } from './writers/select-machine.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
@@ -38,13 +39,13 @@ const newestKeys = (listed: string, limit: string | number): string =>
   `e.id = ANY(ARRAY(SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${limit}))`;
 const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${newestKeys(listed, '$2')} ORDER BY e.id DESC`;
 /** SQL for the executions of some machines among the newest of all machines. */
-const search = (listed: string, ids: string): string =>
-  `${SELECT_EXECUTION} WHERE ${newestKeys(listed, MAX_SEARCHED)} AND m.public_id = ANY(${ids}) ${NEWEST_FIRST}`;
+const search = (listed: string, selected: string): string =>
+  `${SELECT_EXECUTION} WHERE ${newestKeys(listed, MAX_SEARCHED)} AND ${selected} ${NEWEST_FIRST}`;
 /** SQL that looks up machines one by one, but only those whose newest execution is among the newest. */
-const lookUp = (listed: string, ids: string): string => `WITH recent AS MATERIALIZED (
+const lookUp = (listed: string, selected: string): string => `WITH recent AS MATERIALIZED (
     SELECT m.id, m.public_id,
       (SELECT e.id FROM executions e WHERE e.machine_id = m.id AND ${listed} ORDER BY e.id DESC LIMIT 1) AS newest
-    FROM machines m WHERE m.public_id = ANY(${ids}) ORDER BY newest DESC NULLS LAST LIMIT $2)
+    FROM machines m WHERE ${selected} ORDER BY newest DESC NULLS LAST LIMIT $2)
   SELECT ${EXECUTION_COLUMNS} FROM recent m CROSS JOIN LATERAL (
     SELECT * FROM executions e WHERE e.machine_id = m.id AND ${listed} ${NEWEST_FIRST}) e
   JOIN requests r ON r.execution_id = e.id ${NEWEST_FIRST}`;
@@ -101,15 +102,17 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
       const values = [machineId, endedAfter, after, limit + 1];
       return toPage(await read<ExecutionRow>({ text: LIST_TERMINALS, values }), limit, (row) => row.id, toExecution);
     },
-    async listAllExecutions({ machineIds, status, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
+    async listAllExecutions({ machineIds, labels = [], status, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
       const listed = ofStatus(status);
       const values = [after, limit + 1, ...(status === undefined ? [] : [status])];
       const rowsOf = async (): Promise<ExecutionRow[]> => {
-        if (machineIds === undefined) return read<ExecutionRow>({ text: listAll(listed), values });
-        const ids = `$${values.length + 1}`;
-        const of = (text: string) => read<ExecutionRow>({ text, values: [...values, machineIds] });
-        const found = machineIds.length <= MAX_LOOKED_UP ? [] : await of(search(listed, ids));
-        return found.length > limit ? found : of(lookUp(listed, ids));
+        if (machineIds === undefined && labels.length === 0)
+          return read<ExecutionRow>({ text: listAll(listed), values });
+        const machines = selectMachines(values.length + 1, machineIds, labels);
+        const of = (text: string) => read<ExecutionRow>({ text, values: [...values, ...machines.values] });
+        const areFew = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
+        const found = areFew ? [] : await of(search(listed, machines.condition));
+        return found.length > limit ? found : of(lookUp(listed, machines.condition));
       };
       const rows = await rowsOf();
       // Executions later in the list are older.

@@ -7,14 +7,10 @@ import type { ConnectionStore, MachineStore } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
 import type { Doubts } from './writers/needs.ts';
-import { type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
+import { hasLabel, labelValues, type MachineRow, SELECT_MACHINE } from './writers/select-machine.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
 const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;
-/** SQL for a label. Its key and its value (NULL: any) are the parameters from `place` on. */
-const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
-  WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
-
 /** The MachineStore of PostgreSQL. */
 export function machineMethods({ read, writers }: Context): MachineStore {
   return {
@@ -35,8 +31,8 @@ export function machineMethods({ read, writers }: Context): MachineStore {
       const names = name === undefined ? [] : [name];
       const labelled = labels.map((_, index) => `AND ${hasLabel(4 + names.length + 2 * index)}`).join(' ');
       const text = `${name === undefined ? LIST : NAMED} ${labelled} ORDER BY m.id LIMIT $2`;
-      const labelValues = labels.flatMap(({ key, value = null }) => [key, value]);
-      const rows = await read<MachineRow>({ text, values: [after, limit + 1, machineIds, ...names, ...labelValues] });
+      const values = [after, limit + 1, machineIds, ...names, ...labels.flatMap(labelValues)];
+      const rows = await read<MachineRow>({ text, values });
       return toPage(rows, limit, (row) => row.id, toMachine);
     },
   };

@@ -1,6 +1,7 @@
 /** Use cases of callers: creating, reading, listing and cancelling executions, and reading their output. */
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { Execution, ExecutionEvent, ExecutionStatus, NewExecution, Stream } from '../../core/execution.ts';
+import type { LabelSelector } from '../../core/machines/labels.ts';
 import type { Connection } from './dispatch.ts';
 import type { ActorRevoked, OnBehalf, Replay } from './idempotency.ts';
 import type { Page, PageRequest } from './pages.ts';
@@ -40,9 +41,14 @@ export interface ExecutionStore {
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
   /** Newest first. */
   listExecutions(p: { machineId: string; status?: ExecutionStatus } & PageRequest): Promise<Page<Execution>>;
-  /** Over all machines, or those of `machineIds`; newest first. `since`: created then or later. */
+  /** Over all machines, or those of `machineIds` and with all of `labels`; newest first. `since`: created then or later. */
   listAllExecutions(
-    p: { machineIds?: readonly string[]; status?: ExecutionStatus; since?: number } & PageRequest,
+    p: {
+      machineIds?: readonly string[];
+      labels?: readonly LabelSelector[];
+      status?: ExecutionStatus;
+      since?: number;
+    } & PageRequest,
   ): Promise<Page<Execution>>;
   /** Executions that are terminals, newest first: those that run, and those that ended after `endedAfter`. */
   listTerminals(p: { machineId: string; endedAfter: number } & PageRequest): Promise<Page<Execution>>;

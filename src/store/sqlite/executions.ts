@@ -13,6 +13,7 @@ const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = ?)
 
 /** The use cases of callers. */
 export function executionMethods({ db, write, log, tx }: Context): ExecutionStore & EventStore & IdempotencyStore {
+  const keyOfMachine = db.prepare<[string], number>('SELECT id FROM machines WHERE public_id = ?').pluck();
   const keysOf = prepareMachineKeys(db);
   const byKeys = prepareRowsByKey(db);
   const listTerminals = db.prepare<[string, number, number, number], ExecutionRow>(
@@ -39,7 +40,8 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     getExecution: (p) => read(() => find(p.machineId, p.executionId)),
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {
-        const keys = keysOf({ machineId, status: status ?? null, after, limit: limit + 1 });
+        const machine = keyOfMachine.get(machineId);
+        const keys = machine === undefined ? [] : keysOf({ machine, status, after, limit: limit + 1 });
         return toPage(byKeys(keys), limit, (row) => row.id, toExecution);
       }),
     listAllExecutions: (p) => read(() => listAll(p)),

@@ -6,6 +6,7 @@ import { toPage } from '../rows/page.ts';
 import type { Store } from '../store.ts';
 import { type Context, read } from './tables/context.ts';
 import { SELECT_MACHINE } from './tables/select-machine.ts';
+import { hasLabel, hasLabels, rarestFirst } from './tables/selected-machines.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Database } from './file/database.ts';
 import { MachineTable, recordOf } from './tables/machine-table.ts';
@@ -20,26 +21,12 @@ const SELECT_LABELLED = SELECT_MACHINE.replace(
   'FROM machine_labels l CROSS JOIN machines m ON m.id = l.machine_id',
 );
 
-/** Maximum to which machines with a label are counted, to find the rarest of several labels. */
-const COUNTED = 1000;
-
-const conditionOf = (table: string, { value }: LabelSelector): string =>
-  `${table}.key = ?${value === undefined ? '' : ` AND ${table}.value = ?`}`;
-const valuesOf = ({ key, value }: LabelSelector): string[] => (value === undefined ? [key] : [key, value]);
-
 /** The MachineStore of SQLite. */
 export function machineMethods({ db, write, machines }: Context): RestingMethods {
   const find = db.prepare<[string], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.public_id = ?`);
   const list = db.prepare<[number, number], MachineWithOperation>(
     `${SELECT_MACHINE} WHERE m.id > ? AND m.phase <> 'destroyed' ORDER BY m.id LIMIT ?`,
   );
-
-  /** Machines with a label, counted up to COUNTED. */
-  function countLabelled(label: LabelSelector): number {
-    const some = `SELECT 1 FROM machine_labels l WHERE ${conditionOf('l', label)} LIMIT ${COUNTED}`;
-    const count = db.prepare<string[], number>(`SELECT count(*) FROM (${some})`).pluck();
-    return count.get(...valuesOf(label)) ?? 0;
-  }
 
   const named = db.prepare<[string, number], MachineWithOperation>(
     `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.id > ?`,
@@ -56,17 +43,14 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
 
   /** Machines with all of these labels, in the order of their keys. They are found by the label that the fewest machines have. */
   function labelled(labels: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
-    const counted = labels.map((label) => ({ label, machines: countLabelled(label) }));
-    const [first, ...others] = counted.toSorted((a, b) => a.machines - b.machines).map(({ label }) => label);
-    if (first === undefined) return [];
-    const also = others.map(
-      (label) => `AND EXISTS (SELECT 1 FROM machine_labels o
-      WHERE o.machine_id = l.machine_id AND ${conditionOf('o', label)})`,
-    );
+    const [rarest, ...others] = rarestFirst(db, labels).map(({ label }) => label);
+    if (rarest === undefined) return [];
+    const first = hasLabel('l', rarest);
+    const also = hasLabels('l.machine_id', others);
     const list = db.prepare<(string | number)[], MachineWithOperation>(
-      `${SELECT_LABELLED} WHERE ${conditionOf('l', first)} AND l.machine_id > ? ${also.join(' ')} ORDER BY l.machine_id`,
+      `${SELECT_LABELLED} WHERE ${first.text} AND l.machine_id > ? ${also.text} ORDER BY l.machine_id`,
     );
-    return list.iterate(...valuesOf(first), after, ...others.flatMap(valuesOf));
+    return list.iterate(...first.values, after, ...also.values);
   }
 
   function* fitting(

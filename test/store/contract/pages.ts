@@ -1,5 +1,6 @@
 /** Lists: order, filters, and pages that neither skip nor repeat while rows are inserted. */
 import { describe, expect, it } from 'vitest';
+import type { Labels } from '../../../src/core/machines/labels.ts';
 import type { Page, PageRequest, Store } from '../../../src/store/store.ts';
 import { ended, FACTS, MACHINE, type OpenStore, record, RUNNER, T0, useStore, REMOVE } from './fixture.ts';
 
@@ -67,6 +68,10 @@ export function describePages(open: OpenStore): void {
         }
         return made;
       };
+      const label = (machineId: string, labels: Labels) => {
+        const change = { request: { type: 'configure', labels }, capabilities: new Map() } as const;
+        return bench().store.changeMachine({ machineId, ...change, now: T0 });
+      };
       const listAll = (p: Omit<Parameters<Store['listAllExecutions']>[0], keyof PageRequest> = {}) =>
         follow((page) => bench().store.listAllExecutions({ ...p, ...page }), 2);
 
@@ -79,6 +84,31 @@ export function describePages(open: OpenStore): void {
         const many = ['dm-two', ...Array.from({ length: 200 }, (_, n) => `dm-none-${n}`)];
         expect(ids(await listAll({ machineIds: many }))).toEqual(ids(ofTwo));
         expect(await listAll({ machineIds: [] })).toEqual([]);
+      });
+
+      it('lists the executions of the machines with all of some labels', async () => {
+        const made = await history();
+        await label('dm-two', { role: 'web', site: 'berlin' });
+        const ofTwo = made.filter(({ machineId }) => machineId === 'dm-two');
+        const [role, site] = [{ key: 'role', value: 'web' }, { key: 'site' }];
+        expect(ids(await listAll({ labels: [role, site] }))).toEqual(ids(ofTwo));
+        expect(ids(await listAll({ labels: [site], machineIds: [MACHINE, 'dm-two'], status: 'failed' }))).toEqual(
+          ids(ofTwo.filter(({ status }) => status === 'failed')),
+        );
+        expect(await listAll({ labels: [role], machineIds: [MACHINE] })).toEqual([]);
+        expect(await listAll({ labels: [role, { key: 'site', value: 'paris' }] })).toEqual([]);
+      });
+
+      it('lists the executions of machines that do little, among many of others', async () => {
+        await bench().connect('dm-two', 'runner-2');
+        const quiet = [];
+        for (let n = 0; n < 3; n++) {
+          quiet.unshift(await bench().create({ machineId: 'dm-two' }));
+          for (let other = 0; other < 200; other++) await bench().create();
+        }
+        await label('dm-two', { role: 'quiet' });
+        expect(ids(await listAll({ labels: [{ key: 'role' }] }))).toEqual(ids(quiet));
+        expect(ids(await listAll({ machineIds: ['dm-two', 'dm-none'] }))).toEqual(ids(quiet));
       });
 
       it.each(['queued', 'running', 'failed', 'succeeded'] as const)(

@@ -9,7 +9,7 @@ import { listsOf } from '../every-list.ts';
 
 const WALK_OR_SORT = /^(SCAN|USE TEMP B-TREE)/;
 /** Values of the call, an index of the few executions that have not ended, and a subquery with a limit. */
-const SMALL = /^SCAN (json_each|executions USING INDEX executions_alive|\(subquery)/;
+const SMALL = /^SCAN (json_each|j VIRTUAL TABLE|executions USING INDEX executions_alive|\(subquery)/;
 
 let directory: string;
 let store: Store;

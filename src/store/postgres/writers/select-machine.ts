@@ -1,4 +1,5 @@
 /** SQL that selects machines under the names of the shared rows. */
+import type { LabelSelector } from '../../../core/machines/labels.ts';
 import type { MachineWithOperation } from '../../rows/machine-row.ts';
 
 /** A machine with the fields that only the store needs. */
@@ -31,3 +32,24 @@ export const SELECT_MACHINE = `SELECT m.id, m.public_id, m.name, m.created_at, m
   o.number AS operation_number, o.name AS operation_name, o.attempt AS operation_attempt, o.running::int AS operation_running,
   o.due_at AS operation_due_at, o.replica_id AS operator
   FROM machines m LEFT JOIN machine_operations o ON o.machine_id = m.id`;
+
+/** Returns the condition that `machines m` has the label whose key and value (or NULL, for any) are the parameters from `place` on. */
+export const hasLabel = (place: number): string => `EXISTS (SELECT 1 FROM machine_labels l
+  WHERE l.machine_id = m.id AND l.key = $${place} AND ($${place + 1}::text IS NULL OR l.value = $${place + 1}))`;
+/** Returns the parameters of `hasLabel`. */
+export const labelValues = ({ key, value }: LabelSelector): (string | null)[] => [key, value ?? null];
+
+/** Returns the condition that `machines m` has one of these ids and all of these labels, and its parameters from `place` on. */
+export function selectMachines(
+  place: number,
+  machineIds: readonly string[] | undefined,
+  labels: readonly LabelSelector[],
+): { condition: string; values: unknown[] } {
+  const ids = machineIds === undefined ? [] : [machineIds];
+  const first = place + ids.length;
+  const conditions = [
+    ...ids.map(() => `m.public_id = ANY($${place})`),
+    ...labels.map((_, index) => hasLabel(first + 2 * index)),
+  ];
+  return { condition: conditions.join(' AND '), values: [...ids, ...labels.flatMap(labelValues)] };
+}

@@ -15,7 +15,6 @@ import {
 import { ExecutionParams, MachineParams } from '../../../../api/fields.ts';
 import { prepareExecutionReply } from '../../streams/execution-reply.ts';
 import { createdExecution, createRequestOf } from '../../requests/create-request.ts';
-import { selectedMachines } from '../../../control/batches/selected-machines.ts';
 import { readSelectors } from '../../requests/machines/labels.ts';
 import { pauseIfLarge } from '../../requests/large-bodies.ts';
 import { findExecution, findMachine } from '../../requests/lookup.ts';
@@ -129,10 +128,10 @@ function listAllRoute(app: App, context: HttpContext): void {
       const labels = readSelectors(label);
       const list = `executions ${status ?? ''} ${since ?? ''} ${label.join(' ')}`;
       const asked = pageRequest(context.cursors, list, request.query);
-      const allowed = request.principal.machineIds;
-      const machineIds = labels.length === 0 ? allowed : await selectedMachines(context, labels, allowed);
+      const { machineIds } = request.principal;
       const page = await context.store.listAllExecutions({
         ...asked,
+        labels,
         ...(machineIds === undefined ? {} : { machineIds }),
         ...(status === undefined ? {} : { status }),
         ...(since === undefined ? {} : { since: Date.parse(since) }),

@@ -1,0 +1,105 @@
+/** Finds the newest executions of selected machines. */
+import type { ExecutionStatus } from '../../../core/execution-status.ts';
+import type { Database } from '../file/database.ts';
+import { prepareMachineKeys, selectKeysFrom, selectNewestKey } from './machine-executions.ts';
+import { isSelected, type MachineSelection, type SelectedMachines, selectMachines } from './selected-machines.ts';
+
+/** Up to this many machines are looked up at once; for more, the newest executions of all machines are searched first. */
+const MAX_LOOKED_UP = 20;
+/** Number of executions of all machines that are searched; the second for machines that are so many that it costs less than to look them up. */
+const MAX_SEARCHED = 500;
+const MAX_SEARCHED_FOR_MANY = 25_000;
+const MANY_MACHINES = 1000;
+
+interface Query extends MachineSelection {
+  status: ExecutionStatus | undefined;
+  /** ms since the epoch: older executions are not needed. */
+  since: number;
+  /** Only keys below this one. */
+  after: number;
+  limit: number;
+}
+
+/** Returns the condition of a status on `executions e`, under which an index or the order of the keys yields the newest executions first. */
+type ConditionOf = (status: ExecutionStatus | undefined) => string;
+
+/**
+ * Returns a query of the newest keys of selected machines, newest first: at most `limit`, and possibly some that are older than `since`. The
+ * newest executions of all machines contain them, unless the selected machines do little: then each is asked for its newest execution.
+ */
+export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (query: Query) => number[] {
+  const keysOf = prepareMachineKeys(db);
+
+  /** Searches the newest `searched` executions of all machines. Undefined if too many of them are of other machines. */
+  function search(query: Query, searched: number): number[] | undefined {
+    const { status, since, after, limit } = query;
+    const newest = `FROM executions e WHERE ${conditionOf(status)} AND e.id < ?`;
+    const edge = db
+      .prepare<[number, number], { id: number; created_at: number }>(
+        `SELECT e.id, e.created_at ${newest} ORDER BY e.id DESC LIMIT 1 OFFSET ?`,
+      )
+      .get(after, searched);
+    const { text, values } = isSelected('e.machine_id', query);
+    const found = db
+      .prepare<(number | string)[], number>(
+        `SELECT e.id ${newest} AND e.id > ? AND e.is_terminal = 0 AND ${text} ORDER BY e.id DESC LIMIT ?`,
+      )
+      .pluck()
+      .all(after, edge?.id ?? 0, ...values, limit);
+    const isComplete = found.length === limit || edge === undefined || edge.created_at < since;
+    return isComplete ? found : undefined;
+  }
+
+  /** Looks up the newest execution of each machine, and then the others of those machines that can have one among the newest `limit`. */
+  function lookUp({ text, values }: SelectedMachines, query: Query): number[] {
+    const { status, after, limit } = query;
+    const machines = db
+      .prepare<unknown[], { machine: number; newest: number | null }>(
+        `SELECT m.id AS machine, (${selectNewestKey('m.id', status)}) AS newest FROM ${text}`,
+      )
+      .all(...values, { after })
+      .flatMap(({ machine, newest }) => (newest === null ? [] : [{ machine, newest }]))
+      .toSorted((a, b) => b.newest - a.newest);
+    const last = machines[limit - 1];
+    if (last === undefined) return mergeKeys(machines, query);
+    return keysFrom(machines.slice(0, limit), last.newest, query) ?? mergeKeys(machines, query);
+  }
+
+  /** The keys of these machines from `from` on, which are `limit` or more. Undefined if they are too many to be read and sorted. */
+  function keysFrom(machines: readonly Newest[], from: number, { status, after, limit }: Query): number[] | undefined {
+    const max = 10 * limit;
+    const keys = db
+      .prepare<object, number>(selectKeysFrom(status))
+      .pluck()
+      .all({ machines: JSON.stringify(machines.map(({ machine }) => machine)), from, after, max });
+    return keys.length === max ? undefined : keys.sort((a, b) => b - a).slice(0, limit);
+  }
+
+  /** Merges the keys of machines, until the newest execution of the next machine is older than all of `limit`. */
+  function mergeKeys(machines: readonly Newest[], { status, after, limit }: Query): number[] {
+    let found: number[] = [];
+    for (const { machine, newest } of machines) {
+      const from = found[limit - 1] ?? 0;
+      if (newest < from) break;
+      const keys = keysOf({ machine, status, after, from, limit });
+      found = [...found, ...keys].toSorted((a, b) => b - a).slice(0, limit);
+    }
+    return found;
+  }
+
+  return (query) => {
+    const { machineIds } = query;
+    const few = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
+    const found = few ? undefined : search(query, MAX_SEARCHED);
+    if (found !== undefined) return found;
+    const selected = selectMachines(db, query);
+    const further = selected.machines < MANY_MACHINES ? undefined : search(query, MAX_SEARCHED_FOR_MANY);
+    return further ?? lookUp(selected, query);
+  };
+}
+
+/** A machine, and the key of its newest execution. */
+interface Newest {
+  machine: number;
+  newest: number;
+}
