@@ -59,7 +59,7 @@ try {
   }
   for (const { apis } of setups) await apis[0]?.post('/v1/machines', { machine_id: ABSENT });
   const contenders = [
-    ...WIDTHS.flatMap((width) => setups.map((one) => executions(one, width))),
+    ...WIDTHS.flatMap((width) => setups.map((setup) => executions(setup, width))),
     ...setups.map(creates),
     ...setups.map(output),
   ];
@@ -87,62 +87,62 @@ function setupOf(name: string, servers: readonly ServerUnderTest[]): Setup {
   return { name, servers, apis: servers.map(({ url, key }) => requestsTo(url, key, Math.max(...WIDTHS))) };
 }
 
-function executions(one: Setup, width: number): Contender {
+function executions(setup: Setup, width: number): Contender {
   const own: number[] = [];
   const cost: Cost = { executions: 0, cpuMs: 0, walBytes: 0, transactions: 0 };
-  const what = (name: string): string => `executions, ${width} at a time: ${name}`;
-  times.set(what(one.name), own);
-  costs.set(what(one.name), cost);
+  const labelOf = (name: string): string => `executions, ${width} at a time: ${name}`;
+  times.set(labelOf(setup.name), own);
+  costs.set(labelOf(setup.name), cost);
   let turn = 0;
   const task = async (): Promise<void> => {
     turn += 1;
     // Their numbers have no common divisor: every machine is reached through every server.
     const path = `/v1/machines/dm-sim-${(turn * 7) % MACHINES}/executions?wait_ms=55000`;
-    const { json } = await apiOf(one, turn).post(path, { command: ['/bin/true'] });
+    const { json } = await apiOf(setup, turn).post(path, { command: ['/bin/true'] });
     if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
   };
-  return against(one, what, '/s', async () => {
-    const before = await spent(one);
+  return against(setup, labelOf, '/s', async () => {
+    const before = await spent(setup);
     const [done, rate] = [own.length, await perSecond(width, SLICE_MS, task, own)];
-    const after = await spent(one);
+    const after = await spent(setup);
     cost.executions += own.length - done;
     for (const name of ['cpuMs', 'walBytes', 'transactions'] as const) cost[name] += after[name] - before[name];
     return rate;
   });
 }
 
-function creates(one: Setup): Contender {
+function creates(setup: Setup): Contender {
   let turn = 0;
   const task = async (): Promise<void> => {
     turn += 1;
-    const { json } = await apiOf(one, turn).post(`/v1/machines/${ABSENT}/executions`, { command: ['/bin/true'] });
+    const { json } = await apiOf(setup, turn).post(`/v1/machines/${ABSENT}/executions`, { command: ['/bin/true'] });
     if (json['execution_id'] === undefined) throw new Error(JSON.stringify(json));
   };
   return against(
-    one,
+    setup,
     (name) => `creates, 32 at a time: ${name}`,
     '/s',
     () => perSecond(32, SLICE_MS, task),
   );
 }
 
-function output(one: Setup): Contender {
+function output(setup: Setup): Contender {
   const command = ['head', '-c', String(OUTPUT_BYTES), '/dev/urandom'];
   const task = async (): Promise<void> => {
     const path = `/v1/machines/${MACHINE}/executions`;
-    let { json } = await apiOf(one, 0).post(`${path}?wait_ms=55000`, { command });
+    let { json } = await apiOf(setup, 0).post(`${path}?wait_ms=55000`, { command });
     while (json['status'] === 'running') {
-      json = (await apiOf(one, 0).get(`${path}/${json['execution_id']}?wait_ms=55000`)).json;
+      json = (await apiOf(setup, 0).get(`${path}/${json['execution_id']}?wait_ms=55000`)).json;
     }
     if (json['status'] !== 'succeeded' || json['stdout_truncated'] === true) throw new Error(JSON.stringify(json));
   };
   const rate = async (): Promise<number> => OUTPUT_BYTES / 1_000_000 / (await seconds(task));
-  return against(one, (name) => `output: ${name}`, 'MB/s', rate);
+  return against(setup, (name) => `output: ${name}`, 'MB/s', rate);
 }
 
-function against(one: Setup, what: (name: string) => string, unit: string, run: () => Promise<number>): Contender {
-  const contender = { name: what(one.name), unit, run };
-  return one.name === FLOOR ? contender : { ...contender, floor: what(FLOOR) };
+function against(setup: Setup, labelOf: (name: string) => string, unit: string, run: () => Promise<number>): Contender {
+  const contender = { name: labelOf(setup.name), unit, run };
+  return setup.name === FLOOR ? contender : { ...contender, floor: labelOf(FLOOR) };
 }
 
 /** Clients of a cluster are spread over its servers. */

@@ -65,7 +65,7 @@ try {
   await deployment.dispose();
 }
 
-function report(what: string, counts: Counts, hasLog: boolean): void {
+function report(label: string, counts: Counts, hasLog: boolean): void {
   const each = (value: number): number => value / EXECUTIONS;
   const figures: Record<string, number> = {
     system_calls: each(counts.systemCalls),
@@ -75,15 +75,15 @@ function report(what: string, counts: Counts, hasLog: boolean): void {
       log_pages: each(counts.logPages),
     }),
   };
-  say('counts', what, figures);
-  if (HOLDS) hold(what, figures);
+  say('counts', label, figures);
+  if (HOLDS) hold(label, figures);
 }
 
-function hold(what: string, figures: Readonly<Record<string, number>>): void {
-  for (const [name, limit] of Object.entries(LIMITS[what] ?? {})) {
+function hold(label: string, figures: Readonly<Record<string, number>>): void {
+  for (const [name, limit] of Object.entries(LIMITS[label] ?? {})) {
     const figure = figures[name] ?? 0;
     if (figure <= limit) continue;
-    process.stderr.write(`${what}: ${name} ${figure.toFixed(1)} is above its limit, ${limit}\n`);
+    process.stderr.write(`${label}: ${name} ${figure.toFixed(1)} is above its limit, ${limit}\n`);
     process.exitCode = 1;
   }
 }

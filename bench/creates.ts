@@ -45,7 +45,7 @@ try {
 
 async function rate(requests: Requests, target: () => string, into: number[]): Promise<number> {
   if (requests === api && (machine === '' || created > PER_MACHINE - TOTAL)) await freshMachine();
-  const took = await seconds(() =>
+  const elapsed = await seconds(() =>
     inParallel(TOTAL, WIDTH, async () => {
       const from = performance.now();
       const { status } = await requests.post(target(), { command: ['/bin/true'] });
@@ -54,7 +54,7 @@ async function rate(requests: Requests, target: () => string, into: number[]): P
     }),
   );
   created += requests === api ? TOTAL : 0;
-  return TOTAL / took;
+  return TOTAL / elapsed;
 }
 
 function path(): string {

@@ -34,11 +34,11 @@ function flood(megabytes: number): readonly string[] {
 }
 
 /** The same command read through a bare pipe, and as an execution. */
-function against(what: string, amount: number, unit: string, command: readonly string[]): Contender[] {
-  const floor = `bare pipe, ${what}`;
+function against(label: string, amount: number, unit: string, command: readonly string[]): Contender[] {
+  const floor = `bare pipe, ${label}`;
   return [
     { name: floor, unit, run: async () => amount / (await bare(command)) },
-    { name: `execution, ${what}`, unit, floor, run: async () => amount / (await ran(command)) },
+    { name: `execution, ${label}`, unit, floor, run: async () => amount / (await ran(command)) },
   ];
 }
 
@@ -54,7 +54,7 @@ function bare(command: readonly string[]): Promise<number> {
 /** Seconds from the create until the execution is over, and a check that every byte was kept. */
 async function ran(command: readonly string[]): Promise<number> {
   let id = '';
-  const took = await seconds(async () => {
+  const elapsed = await seconds(async () => {
     let { json } = await api.post(`${executions}?wait_ms=55000`, { command });
     id = String(json['execution_id']);
     while (json['status'] === 'running') json = (await api.get(`${executions}/${id}?wait_ms=55000`)).json;
@@ -63,5 +63,5 @@ async function ran(command: readonly string[]): Promise<number> {
   const { json } = await api.get(`${executions}/${id}`);
   const read = await api.drain(`${executions}/${id}/output/stdout`);
   if (read !== json['stdout_bytes']) throw new Error(`${read} bytes kept of ${json['stdout_bytes']}`);
-  return took;
+  return elapsed;
 }

@@ -13,7 +13,7 @@ const SLICE_MS = TINY ? 200 : 2000;
 const deployment = await Deployment.start();
 const peers: Peer[] = [];
 try {
-  peers.push(ours());
+  peers.push(execplane());
   for (const start of [sshPeer, () => bullmqPeer(Math.max(...WIDTHS))]) await start().then(add, notInstalled);
   const contenders = WIDTHS.flatMap((width) => against(width));
   print('peers', `${COMMAND} run elsewhere and waited for`, await measure(contenders));
@@ -22,7 +22,7 @@ try {
   await deployment.dispose();
 }
 
-function ours(): Peer {
+function execplane(): Peer {
   const api = requestsTo(deployment.server.url, deployment.server.key, Math.max(...WIDTHS));
   return {
     name: 'Execplane',

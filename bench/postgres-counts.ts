@@ -38,11 +38,11 @@ try {
   await postgres.stop();
 }
 
-async function counted(what: string, work: (executionId: string) => Promise<void>): Promise<void> {
+async function counted(label: string, work: (executionId: string) => Promise<void>): Promise<void> {
   const before = { ...messages, log: await logPosition() };
   for (let n = 0; n < EXECUTIONS; n++) await work(`ex-${n}`);
   const logBytes = (await logPosition()) - before.log;
-  say('postgres-counts', what, {
+  say('postgres-counts', label, {
     statements: (messages.statements - before.statements) / EXECUTIONS,
     round_trips: (messages.roundTrips - before.roundTrips) / EXECUTIONS,
     log_kb: logBytes / 1000 / EXECUTIONS,

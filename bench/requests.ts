@@ -32,10 +32,10 @@ export function requestsTo(origin: string, key: string, connections: number): Re
     firstMatch: async (path, mark, headers) => {
       const from = performance.now();
       const answer = await pool.request({ method: 'GET', path, headers: { authorization, ...headers } });
-      let seen = '';
+      let received = '';
       for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-        seen += chunk.toString('latin1');
-        if (seen.includes(mark)) break;
+        received += chunk.toString('latin1');
+        if (received.includes(mark)) break;
       }
       return performance.now() - from;
     },

@@ -91,10 +91,13 @@ async function createsDuringRetention(): Promise<void> {
   const housekeeping = startHousekeeping({
     store: {
       ...store,
-      deleteFinished: (asked) => timedStep(() => store.deleteFinished(asked)),
+      deleteFinished: (parameters) => timedStep(() => store.deleteFinished(parameters)),
       maintain: (asked) => timedStep(() => store.maintain(asked)),
     },
-    logger: { info: () => done.abort(), warn: (...said: unknown[]) => process.stderr.write(`${said.join(' ')}\n`) },
+    logger: {
+      info: () => done.abort(),
+      warn: (...details: unknown[]) => process.stderr.write(`${details.join(' ')}\n`),
+    },
     now: () => Date.now() + 31 * DAY_MS,
     retentionDays: 30,
     maxDatabaseBytes: 0,
@@ -112,7 +115,7 @@ async function timedStep<T>(step: () => Promise<T>): Promise<T> {
   return result;
 }
 
-function tell(what: string, times: readonly number[]): void {
+function tell(label: string, times: readonly number[]): void {
   const [p50, p99] = [percentile(times, 0.5), percentile(times, 0.99)];
-  say('retention', what, { p50_ms: p50, p99_ms: p99, worst_ms: Math.max(...times), count: times.length });
+  say('retention', label, { p50_ms: p50, p99_ms: p99, worst_ms: Math.max(...times), count: times.length });
 }

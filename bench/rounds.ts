@@ -61,10 +61,10 @@ export function print(bench: string, title: string, figures: readonly Figure[]):
 }
 
 /** Prints one line for people and one for programs: figures that are not speeds, each under its name with its unit. */
-export function say(bench: string, what: string, figures: Readonly<Record<string, number>>): void {
+export function say(bench: string, label: string, figures: Readonly<Record<string, number>>): void {
   const words = Object.entries(figures).map(([name, value]) => `${name} ${show(value)}`);
-  process.stdout.write(`  ${what.padEnd(42)} ${words.join('  ')}\n`);
-  process.stdout.write(`${JSON.stringify({ bench, what, ...figures }, rounded)}\n`);
+  process.stdout.write(`  ${label.padEnd(42)} ${words.join('  ')}\n`);
+  process.stdout.write(`${JSON.stringify({ bench, what: label, ...figures }, rounded)}\n`);
 }
 
 /** The value below which a share `p` (0 to 1) of `values` lies; NaN for no values. */

@@ -38,11 +38,11 @@ try {
 
 async function speed(work: () => Promise<number>): Promise<number> {
   let bytes = 0;
-  const took = await seconds(async () => {
+  const elapsed = await seconds(async () => {
     bytes = await work();
   });
   if (bytes !== MEGABYTES * 1_000_000) throw new Error(`${bytes} bytes came`);
-  return MEGABYTES / took;
+  return MEGABYTES / elapsed;
 }
 
 /** Bytes that a program here prints to a pipe. */

@@ -1,4 +1,4 @@
-/* A queue of bytes in one piece of memory that grows. */
+/* A queue of bytes in a growing block of memory. */
 #include "spawner.h"
 
 #include <stdlib.h>

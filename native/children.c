@@ -146,7 +146,7 @@ void spawn(uint32_t handle, const char *payload, size_t size) {
 
 /* ---- until it runs ---- */
 
-/* The runner approves the resolved program. */
+/* Handles the runner's approval of the resolved program. */
 void approve(struct execution *execution) {
   if (execution->verdict_fd < 0) return;
   (void)!write(execution->verdict_fd, "", 1);
@@ -206,7 +206,7 @@ static void tell_resolved(struct execution *execution) {
   consume(message, sizeof word + word.value);
 }
 
-/* Reads the status pipe of a child that does not run its program yet. Without words (`has_words`), only its end has come. */
+/* Reads the status pipe of a child that does not run its program yet. `has_words` is false if the pipe was only closed. */
 void hear_child(struct execution *execution, bool has_words) {
   bool decided = !has_words || read_words(execution);
   tell_resolved(execution);
@@ -243,7 +243,7 @@ static void report_exit(struct execution *execution) {
   report(execution, EXITED, payload, sizeof payload);
 }
 
-/* From here on its pipes, if other processes hold them, are drained. */
+/* From here on its pipes are drained, if other processes keep them open. */
 static void leave(struct execution *execution) {
   forget_handle(execution);
   close_input(execution);
@@ -317,7 +317,7 @@ void send_signal(struct execution *execution, uint32_t number) {
 }
 
 /*
- * The runner does not want the execution any more. A running command keeps running unreported, and the spawner still
+ * Releases an execution on behalf of the runner. A running command keeps running unreported, and the spawner still
  * reaps it. A command that does not run yet is ended. (Not by its process group, which the child may not have made yet.)
  */
 void release(struct execution *execution) {
@@ -327,7 +327,7 @@ void release(struct execution *execution) {
   if (execution->state == ENDING) leave(execution);
 }
 
-/* Ends a child that does not run its program yet, and reports it at once: one that hangs in the kernel dies later. */
+/* Ends a child that does not run its program yet, and reports it immediately: it may hang in the kernel and die later. */
 void abort_start(struct execution *execution) {
   if (execution->state != STARTING) return;
   report_failure(execution->handle, STAGE_ABORTED, EINTR);

@@ -14,11 +14,11 @@
 enum {
   EVENTS_LIMIT = 262144,  /* events waiting for the runner: past this no output is read */
   COMMANDS_SIZE = 262144, /* the usual size of the command buffer */
-  FRAME_LIMIT = 16777216, /* a longer command is a fault of the runner's */
+  FRAME_LIMIT = 16777216, /* a longer command is a fault of the runner */
 };
 
 static struct buffer commands, events;
-/* The runner does not keep up: no output is read until it does; everything else continues. */
+/* Set while the runner is too slow: then no output is read, and everything else continues. */
 static bool blocked;
 struct watch commands_watch = {WATCH_COMMANDS, NULL}, events_watch = {WATCH_EVENTS, NULL};
 struct watch signals_watch = {WATCH_SIGNALS, NULL}, outputs_watch = {WATCH_OUTPUTS, NULL};
@@ -32,7 +32,7 @@ static void put_header(char *at, uint8_t op, uint32_t handle, size_t payload) {
   memcpy(at + 5, &handle, 4);
 }
 
-/* There are few of these for each command of the runner, so the buffer may exceed its limit for them. */
+/* Events without output are few for each command of the runner, so they may exceed the limit of the buffer. */
 void put_event(uint8_t op, uint32_t handle, const void *payload, size_t size) {
   if (draining) return;
   char *at = reserve(&events, HEADER + size);
@@ -88,7 +88,7 @@ void flush_events(void) {
   set_blocked(false);
 }
 
-/* The runner is gone: drops waiting events and commands. */
+/* Drops waiting events and commands, after the end of the runner. */
 void drop_events(void) {
   commands.length = events.length = 0;
   set_blocked(false);

@@ -59,7 +59,7 @@ void feed_input(struct execution *execution) {
     close_input(execution);
   }
   if (input->fd >= 0) {
-    /* Without EPOLLOUT, EPOLLERR still tells when the last reader has gone. */
+    /* Without EPOLLOUT, EPOLLERR still reports that the last reader has closed the pipe. */
     struct epoll_event event = {.events = waits ? EPOLLOUT : 0, .data.ptr = &input->watch};
     epoll_ctl(poller, EPOLL_CTL_MOD, input->fd, &event);
   }

@@ -93,7 +93,7 @@ static long facts_of(long fd, struct stat *facts) {
   return raw_call(SYS_newfstatat, fd, (long)"", (long)facts, AT_EMPTY_PATH, 0);
 }
 
-/* Whether we may execute the file behind `fd` (O_PATH), as execve(2) would say. */
+/* Returns whether execve(2) would execute the file behind `fd` (O_PATH). */
 static long may_execute(long fd) {
   struct stat facts;
   long error = facts_of(fd, &facts);
@@ -127,7 +127,7 @@ static const char *path_of(char *const *envp) {
   return DEFAULT_PATH;
 }
 
-/* Errors after which execvp(3) searches on in the PATH. */
+/* Errors after which execvp(3) continues its search in the PATH. */
 static bool looks_on(long error) {
   return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENODEV || error == -ETIMEDOUT ||
          error == -EACCES || error == -ENAMETOOLONG;
@@ -158,7 +158,7 @@ static long search(const struct launch *launch, long *held) {
   }
 }
 
-/* Reports the resolved working directory and file, both as the kernel names them. */
+/* Reports the resolved working directory and file, both by the kernel's paths. */
 static void tell(const struct launch *launch, const char *cwd, const char *file) {
   char message[sizeof(struct child_word) + 2 * (PATH_BYTES + 1)];
   size_t cwd_size = strlen(cwd) + 1, file_size = strlen(file) + 1;
@@ -317,7 +317,7 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
     }
   }
   if (result < 0 && !no_clone3) result = clone_call(SYS_clone3, (long)&arguments, sizeof arguments, child, launch);
-  if (result == -ENOSYS || (result == -EPERM && !no_clone3)) { /* old kernels, and sandboxes that do not know it */
+  if (result == -ENOSYS || (result == -EPERM && !no_clone3)) { /* old kernels, and sandboxes that do not support it */
     no_clone3 = true;
     char *top = launch->stack + LAUNCH_STACK_BYTES;
     result = clone_call(SYS_clone, (long)(shared | SIGCHLD), (long)top, child, launch);

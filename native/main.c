@@ -3,7 +3,7 @@
  * waits anywhere else. Commands come in on standard input, events go out on standard output (docs/spawner-protocol.md).
  *
  * Its optional argument is the soft limit of open files that commands get: Node raises the limit of the runner, so only
- * the runner may know the limit that the agent was started with.
+ * the runner may have the limit that the agent was started with.
  */
 #define _GNU_SOURCE
 #include "spawner.h"
@@ -26,7 +26,7 @@ enum { TURN = 128, RETRY_KILL_MS = 100, SIGNALS = 64 };
 /* `poller` waits for everything; `outputs` waits for the commands' output pipes, and is one of the descriptors of `poller`. */
 int poller, outputs, signals, discard;
 int64_t now;
-/* The runner is gone, or has sent SHUTDOWN: nothing is reported any more, pipes are only drained. */
+/* Set once the runner has ended or has sent SHUTDOWN: nothing is reported any more, pipes are only drained. */
 bool draining;
 
 _Noreturn void die(const char *what) {
@@ -36,7 +36,7 @@ _Noreturn void die(const char *what) {
 }
 
 /*
- * The runner is gone, with or without SHUTDOWN. Running commands are killed, because nobody would learn of their end.
+ * Handles the end of the runner, with or without SHUTDOWN. Running commands are killed, because their end cannot be reported.
  * Commands that have ended may have left children in the background, which keep their pipes until they close them.
  */
 void runner_gone(void) {

@@ -59,7 +59,7 @@ static void never_block(struct output *output) {
   output->never_blocks = true;
 }
 
-/* Makes the erase character remove a whole UTF-8 character, as sshd does on behalf of a client that is in such a locale. */
+/* Makes the erase character remove a whole UTF-8 character, as sshd does for a client with a UTF-8 locale. */
 static bool edit_utf8(int terminal) {
   struct termios modes;
   if (ioctl(terminal, TCGETS, &modes) < 0) return false;
@@ -136,7 +136,7 @@ void close_output(struct output *output) {
   output->due = 0;
 }
 
-/* Its watch has ended with an event that says that it is empty and has no writer. */
+/* Its watch has ended with an event: the pipe is empty and has no writer. */
 static void close_ended(struct output *output) {
   output->watched = false;
   close_output(output);
@@ -157,7 +157,7 @@ static ssize_t keep_last(struct output *output, size_t most) {
   return read(output->fd, reserve(&output->tail, size) + at, most < size - at ? most : size - at);
 }
 
-/* Passes on the ring, oldest byte first, if any byte was not passed on. */
+/* Sends the ring as an event, oldest byte first, if any byte was not sent. */
 void report_tail(struct output *output) {
   static char in_order[CHUNK];
   if (!output->tail.bytes) return;

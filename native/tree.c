@@ -82,7 +82,7 @@ static bool contains(const pid_t *pids, size_t count, pid_t pid) {
   return false;
 }
 
-/* One walk over /proc: stops each process that belongs to the tree and is not yet in it. Returns how many it found. */
+/* Walks over /proc once: stops each process of the tree that is not in the list yet. Returns the number of these. */
 static size_t walk(const struct execution *execution, pid_t *tree, size_t count) {
   size_t before = count;
   DIR *proc = opendir("/proc");
@@ -101,7 +101,7 @@ static size_t walk(const struct execution *execution, pid_t *tree, size_t count)
   return count - before;
 }
 
-/* Stops all processes that it finds before it kills any, so that none is orphaned that only its parent leads to. */
+/* Stops all processes that it finds before it kills any, so that none is orphaned that is found only through its parent. */
 static size_t kill_found(const struct execution *execution, pid_t *tree) {
   size_t count = 0;
   for (size_t found; (found = walk(execution, tree, count)) > 0;) count += found;

@@ -3,7 +3,7 @@
  * log in two calls, 24 bytes of frame header and then the page; this VFS keeps them until the transaction's last frame, and
  * then writes all of them in one call. Everything else goes to the VFS that was the default before, unchanged.
  *
- * Nothing is reordered, and nobody sees a difference:
+ * Nothing is reordered, and the result is the same for all readers:
  *   - only writes that follow each other in the file are joined;
  *   - every other call on the log (sync, read, size, truncate, close) writes the waiting bytes first;
  *   - the frame that commits is written at once, so that other connections and processes find it before SQLite publishes it

@@ -22,8 +22,8 @@ export class Fleet {
     process.once('exit', () => this.#process.kill('SIGKILL'));
     if (this.#process.stdout === null) throw new Error('no stdout');
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
-      const [what, value = ''] = line.split(' ');
-      if (what === 'started') this.starts.set(value, 1 + (this.starts.get(value) ?? 0));
+      const [key, value = ''] = line.split(' ');
+      if (key === 'started') this.starts.set(value, 1 + (this.starts.get(value) ?? 0));
       else this.#connected = Number(value);
       this.#changed();
     });

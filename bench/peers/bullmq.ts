@@ -14,7 +14,7 @@ interface Connection {
 }
 interface Events {
   waitUntilReady(): Promise<unknown>;
-  setMaxListeners(most: number): void;
+  setMaxListeners(maximum: number): void;
   close(): Promise<void>;
 }
 interface BullMq {
@@ -23,7 +23,7 @@ interface BullMq {
     options: Connection,
   ) => {
     add(name: string, data: object): Promise<{ waitUntilFinished(events: Events): Promise<{ stdout: string }> }>;
-    setMaxListeners(most: number): void;
+    setMaxListeners(maximum: number): void;
     close(): Promise<void>;
   };
   QueueEvents: new (name: string, options: Connection) => Events;

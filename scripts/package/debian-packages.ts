@@ -51,10 +51,10 @@ function programPackage({ root, program, work, release }: Sources): Deb {
 /** The package of a role: the files that make the program a service. */
 export function rolePackage({ root, release }: Pick<Sources, 'root' | 'release'>, role: Role): Deb {
   const name = `execplane-${role}`;
-  const what = role === 'server' ? 'control plane as a service' : 'agent as a service';
+  const description = role === 'server' ? 'control plane as a service' : 'agent as a service';
   return {
     name,
-    summary: `run commands on machines over HTTP (${what})`,
+    summary: `run commands on machines over HTTP (${description})`,
     description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the\n${role}.`,
     depends: `execplane (= ${debianVersion(release)}), adduser, init-system-helpers (>= 1.52)`,
     recommends: 'systemd (>= 252)',

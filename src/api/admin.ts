@@ -56,7 +56,8 @@ const apiKey = {
   name: Name,
   user: Type.Optional(
     Type.String({
-      description: 'Who signed in to the console through OpenID Connect; the key lives as long as that session.',
+      description:
+        'The user who signed in to the console through OpenID Connect; the key is valid as long as that session.',
       examples: ['ada@example.org'],
     }),
   ),
@@ -122,7 +123,7 @@ export const AuditEntrySchema = Type.Object(
     audit_id: Type.String({ description: 'The entry.', examples: ['42'] }),
     at: Time('When it happened.'),
     actor: Type.String({
-      description: 'API key id, `admin`, `user:NAME` for who signed in by name, or `agent:MACHINE_ID`.',
+      description: 'API key id, `admin`, `user:NAME` for a user who signed in by name, or `agent:MACHINE_ID`.',
       examples: ['admin'],
     }),
     source: Type.String({ description: 'Address of the client.', examples: ['127.0.0.1'] }),

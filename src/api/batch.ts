@@ -72,7 +72,7 @@ export const CreateBatchSchema = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 10_000,
-        description: 'Most unfinished executions at a time. Default: 10.',
+        description: 'Maximum number of unfinished executions at a time. Default: 10.',
         examples: [10],
       }),
     ),

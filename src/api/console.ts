@@ -7,7 +7,7 @@ export const SignInSchema = Type.Object(
   { additionalProperties: false, description: 'The API key of a new session.' },
 );
 
-/** Why signing in by name did not work. */
+/** The reasons for a failed sign-in by name. */
 export const SIGN_IN_PROBLEMS = ['no_access', 'provider_failed', 'took_too_long'] as const;
 export type SignInProblem = (typeof SIGN_IN_PROBLEMS)[number];
 
@@ -17,7 +17,7 @@ export const SignInWaysSchema = Type.Object(
       Type.Object({ provider: Type.String({ description: 'Its host.', examples: ['login.example.com'] }) }),
     ),
   },
-  { description: 'How people sign in besides with an API key.' },
+  { description: 'The ways to sign in besides an API key.' },
 );
 export type SignInWays = Static<typeof SignInWaysSchema>;
 
@@ -25,7 +25,7 @@ export const ConsoleSessionSchema = Type.Object(
   {
     api_key_id: Type.String({ description: 'The id of the key of the session; `admin` for the admin key.' }),
     name: Type.Optional(Type.String({ description: 'The name of the key; absent for the admin key.' })),
-    user: Type.Optional(Type.String({ description: 'Who signed in through OpenID Connect.' })),
+    user: Type.Optional(Type.String({ description: 'The user who signed in through OpenID Connect.' })),
     scopes: Type.Array(Type.Enum([...SCOPES]), { description: 'Its scopes, including those that they imply.' }),
     machine_ids: Type.Optional(Type.Array(MachineId, { description: 'The only machines that it has access to.' })),
     expires_at: Time('When the session ends unless it is used.'),
@@ -38,9 +38,9 @@ export type ConsoleSession = Static<typeof ConsoleSessionSchema>;
 export const WaitingCallbackSchema = Type.Object(
   {
     machine_id: MachineId,
-    execution_id: Type.String({ description: 'The execution whose end it tells.' }),
-    url: Type.String({ description: 'Where it is to be posted.' }),
-    attempts: Type.Integer({ minimum: 0, description: 'How often it was tried.' }),
+    execution_id: Type.String({ description: 'The execution whose end it reports.' }),
+    url: Type.String({ description: 'The URL to which it is posted.' }),
+    attempts: Type.Integer({ minimum: 0, description: 'The number of attempts so far.' }),
     created_at: Time('When the execution ended.'),
     due_at: Time('When it is tried next.'),
   },

@@ -227,7 +227,7 @@ export const ExecutionListQuery = Type.Object({ ...ListQuery.properties, status:
 export const ExecutionEventSchema = Type.Object(
   {
     sequence: Type.Integer({ minimum: 1, description: 'Rises by 1 from 1.', examples: [2] }),
-    type: Type.Enum(['lifecycle', 'stdout', 'stderr'], { description: 'What happened.', examples: ['stdout'] }),
+    type: Type.Enum(['lifecycle', 'stdout', 'stderr'], { description: 'The type of the event.', examples: ['stdout'] }),
     at: Time("When the agent saw it, on the server's clock."),
     chunk: Type.Optional(Type.String({ description: 'Output.', examples: ['hello\n'] })),
     status: Type.Optional(Status),

@@ -115,15 +115,18 @@ export const Environment = Type.Record(Type.String({ pattern: ENV_NAME }), Type.
 export const ReasonSchema = Type.Object(
   {
     message: Type.String({
-      description: 'Why it is in this state.',
+      description: 'The reason of the state.',
       examples: ['queued: all 64 slots of the machine are busy; position 3'],
     }),
-    since: Time('Since when.'),
-    until: Type.Optional(Time('When that ends by itself, if nothing happens before.')),
+    since: Time('Start of the state.'),
+    until: Type.Optional(Time('When the state ends by itself.')),
     next: Type.Optional(
-      Type.String({ description: 'What changes it.', examples: ['It starts when a command before it ends.'] }),
+      Type.String({
+        description: 'The event that ends the state.',
+        examples: ['It starts when a command before it ends.'],
+      }),
     ),
   },
-  { description: 'Why it is in its state: text for people. Present with `include=reason`.' },
+  { description: 'The reason of its state: text for people. Present with `include=reason`.' },
 );
 export type ReasonWire = Static<typeof ReasonSchema>;

@@ -17,7 +17,11 @@ export const StdinResultSchema = Type.Object(
   {
     execution_id: ExecutionId,
     offset: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'Bytes of stdin taken over so far; not in a replay.', examples: [2048] }),
+      Type.Integer({
+        minimum: 0,
+        description: 'Bytes of stdin that were accepted so far; not in a replay.',
+        examples: [2048],
+      }),
     ),
     closed: Type.Optional(Type.Boolean({ description: 'Stdin is closed; not in a replay.', examples: [false] })),
   },
@@ -61,6 +65,6 @@ const SIGNALS = [
 
 export const SendSignalSchema = Type.Object(
   { signal: Type.Enum([...SIGNALS], { description: 'The name of the signal.', examples: ['SIGHUP'] }) },
-  { additionalProperties: false, description: 'What to send.' },
+  { additionalProperties: false, description: 'The signal to send.' },
 );
 export type SendSignal = Static<typeof SendSignalSchema>;

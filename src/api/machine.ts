@@ -37,7 +37,7 @@ const detail = {
       retryable: Type.Boolean({ description: 'Whether it may come back to running.', examples: [true] }),
       revision: Type.String({ description: 'Changes with every transition.', examples: ['7'] }),
       last_transition_at: Time('When the phase last changed.'),
-      last_progress_at: Time('When its agent was last heard from.'),
+      last_progress_at: Time('When its agent last sent something.'),
       last_error: Type.Optional(Type.String({ description: 'The last error.', examples: ['link lost'] })),
     },
     { description: 'The present state.' },
@@ -46,7 +46,7 @@ const detail = {
 
 const Name = Type.String({
   pattern: MACHINE_NAME_PATTERN,
-  description: 'What people call it: a-z, 0-9, dots, hyphens; no other machine has it, removed ones left out.',
+  description: 'Name for people: a-z, 0-9, dots, hyphens. It is unique among machines that are not removed.',
   examples: ['web-1'],
 });
 /** Fields of a machine that are present only if the request asks for them. */
@@ -138,7 +138,7 @@ export const CreateMachineSchema = Type.Object(
         pattern: MACHINE_ID_PATTERN,
         minLength: 4,
         maxLength: 253,
-        description: 'The id that it is to have, never used before; absent: the server gives it one.',
+        description: 'Its id, which was never used before; absent: the server generates one.',
         examples: ['dm-build-1'],
       }),
     ),

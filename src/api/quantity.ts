@@ -1,4 +1,4 @@
-/** Spans of time and sizes as people type them. */
+/** Parses spans of time and sizes as people type them. */
 
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 

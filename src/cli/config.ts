@@ -68,8 +68,8 @@ function readLoginIfNeeded(flags: Environment, env: Environment): Login | undefi
   try {
     return readLogin(loginFile(env));
   } catch (error) {
-    const given = new Settings(flags, env, undefined);
-    if (given.url() === undefined || given.apiKey() === undefined) throw error;
+    const settings = new Settings(flags, env, undefined);
+    if (settings.url() === undefined || settings.apiKey() === undefined) throw error;
     return undefined;
   }
 }

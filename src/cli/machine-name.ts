@@ -16,8 +16,8 @@ export async function machineIdOf(client: Pick<Execplane, 'machines'>, text: str
 /** Replaces a name by its id, if the command has an operand MACHINE. With --label it has none. */
 export async function resolveOperand(command: Command, clientOf: (flags: unknown) => Execplane): Promise<void> {
   const place = command.registeredArguments.findIndex((argument) => argument.required && argument.name() === 'MACHINE');
-  const given: unknown = command.processedArgs[place];
+  const value: unknown = command.processedArgs[place];
   const flags = command.opts();
-  if (typeof given !== 'string' || 'label' in flags) return;
-  if (!given.startsWith('dm-')) command.processedArgs[place] = await machineIdOf(clientOf(flags), given);
+  if (typeof value !== 'string' || 'label' in flags) return;
+  if (!value.startsWith('dm-')) command.processedArgs[place] = await machineIdOf(clientOf(flags), value);
 }

@@ -44,8 +44,8 @@ function entriesOf(file: 'cmdline' | 'environ'): Buffer[] {
   return entries;
 }
 
-function notText(what: string): CliError {
-  return new CliError(`${what} is not UTF-8: the machine would get different bytes.`, {
+function notText(subject: string): CliError {
+  return new CliError(`${subject} is not UTF-8: the machine would get different bytes.`, {
     exitCode: 2,
     hint: 'Send such bytes through stdin, for example: printf … | execplane exec MACHINE -- xargs -0 COMMAND',
   });

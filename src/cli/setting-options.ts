@@ -11,10 +11,10 @@ export interface SettingOption {
 
 /** Gives `command` a flag for every setting. A setting in several tables is added once. */
 export function addSettingOptions(command: Command, ...tables: (readonly SettingOption[])[]): Command {
-  const seen = new Set<string>();
+  const names = new Set<string>();
   for (const { flag, variable, description, default: fallback } of tables.flat()) {
-    if (seen.has(flag)) continue;
-    seen.add(flag);
+    if (names.has(flag)) continue;
+    names.add(flag);
     const shown = fallback === undefined ? variable : `${variable}, default ${fallback}`;
     command.option(`${flag} <value>`, `${description} (${shown})`, refuseFlag);
   }

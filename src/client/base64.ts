@@ -13,7 +13,7 @@ const PIECE = 0x8000;
 /** Encodes bytes as base64 (RFC 4648 §4), with padding. */
 export function encodeBase64(bytes: Uint8Array): string {
   let binary = '';
-  // Passed as arguments, too many characters at once overflow the stack.
+  // In pieces, because too many arguments overflow the stack.
   for (let at = 0; at < bytes.length; at += PIECE) binary += String.fromCharCode(...bytes.subarray(at, at + PIECE));
   return btoa(binary);
 }

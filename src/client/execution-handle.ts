@@ -31,7 +31,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   readonly executionId: string;
   readonly #transport: Transport;
   readonly #path: string;
-  /** The server releases output that was read (output mode `stream`). */
+  /** Whether output that was read is released (output mode `stream`). */
   readonly #releases: boolean;
   #stdin: WritableStream<Uint8Array> | undefined;
   #stdout: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
@@ -56,7 +56,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     return followEvents(this.#transport, this.#path, options);
   }
 
-  /** Yields the log as far as it is now, page after page. */
+  /** Yields the present log, page after page. */
   async *log({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<ExecutionEvent> {
     let cursor: string | undefined;
     for (;;) {
@@ -72,13 +72,13 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     }
   }
 
-  /** Its stdout, byte for byte, from the first byte on. Errors if the server did not keep all of it. */
+  /** The bytes of its stdout, from the first one on. The stream errors if the server did not keep all of them. */
   get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stdout ??= this.#output('stdout');
     return this.#stdout;
   }
 
-  /** Its stderr, in the same way. */
+  /** The bytes of its stderr, like `stdout`. */
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#stderr ??= this.#output('stderr');
     return this.#stderr;
@@ -95,7 +95,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
     return this.#stdin;
   }
 
-  /** Settles with its result, however long that takes. */
+  /** Settles with its result, without a time limit. */
   get result(): Promise<ExecutionResult> {
     this.#result ??= this.waitForEnd().then(resultOf);
     return this.#result;

@@ -29,7 +29,7 @@ interface Script {
   /** For `sh -c`; its `$1` is the path. */
   script: string;
   path: string;
-  /** `$2` and those behind it. */
+  /** The arguments from `$2` on. */
   args?: readonly string[];
   stdin?: 'open' | 'none';
 }
@@ -39,7 +39,7 @@ export class FileCommand {
   readonly #handle: ExecutionHandle;
   readonly #signal: AbortSignal | undefined;
   readonly #errors: Promise<Bytes>;
-  /** Aborts when nobody reads its output any more. */
+  /** Aborts when the consumer stops reading its output. */
   readonly #left = new AbortController();
   #cancelled: Promise<unknown> | undefined;
 
@@ -76,7 +76,7 @@ export class FileCommand {
     }
   }
 
-  /** Sends `data` as its stdin. Returns the number of bytes. A command that stops reading gives the reason by its own end. */
+  /** Sends `data` as its stdin. Returns the number of bytes. If the command stops reading, its end contains the reason. */
   async feed(data: AsyncIterable<Uint8Array>): Promise<number> {
     const writer = this.#handle.stdin.getWriter();
     const aborted = (): void => void writer.abort().catch(() => {});
@@ -144,7 +144,7 @@ export async function concat(pieces: AsyncIterable<Bytes>): Promise<Bytes> {
   return whole;
 }
 
-/** `cat: /etc/x: No such file or directory` → its last part. Names a missing tool. */
+/** Returns the reason in a message such as `cat: /etc/x: No such file or directory`, or the name of a missing tool. */
 function reasonOf(message: string): string {
   const last = message.split('\n').at(-1) ?? message;
   const missing = /(\S+): (?:command )?not found$/.exec(last)?.[1];

@@ -4,7 +4,7 @@
  */
 const PATH = 'export LC_ALL=C; p=$1; case $p in -*) p=./$p ;; esac';
 
-/** `$2`: the first byte, from 1 on. `$3`: the most bytes, or empty. */
+/** Reads a file. `$2`: the first byte, counted from 1. `$3`: the maximum number of bytes, or empty. */
 export const READ = `${PATH}
 [ -d "$p" ] && { echo 'Is a directory' >&2; exit 1; }
 # What cannot be read is told by cat: each shell has words of its own.
@@ -12,7 +12,7 @@ export const READ = `${PATH}
 exec 0< "$p" || exit 1
 if [ -n "$3" ]; then tail -c "+$2" | head -c "$3"; else exec tail -c "+$2"; fi`;
 
-/** A symbolic link is kept: the file that it names is replaced. A file that gets the mode `$3`, or that of the replaced file, is private until then. */
+/** Opens a temporary file. A symbolic link is kept, and its target replaced. The file is private until it gets the mode `$3` or that of the replaced file. */
 const TARGET = `${PATH}
 [ -d "$p" ] && { echo 'Is a directory' >&2; exit 1; }
 [ -L "$p" ] && p=$(readlink -f "$p")

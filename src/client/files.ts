@@ -1,4 +1,4 @@
-/** Files of a machine, moved as stdin and output of commands, with the permissions of the user that these run as. */
+/** Files of a machine, transferred as stdin and output of commands, with the permissions of the commands' user. */
 import { type Bytes, concat, FileCommand, FileError, type FileOptions } from './file-command.ts';
 import { CONTINUE, LIST, MOVE, READ, REMOVE, STAT, WRITE } from './file-scripts.ts';
 import type { MachineClient } from './machine-client.ts';
@@ -16,20 +16,20 @@ export interface FileStat {
 export interface ReadOptions extends FileOptions {
   /** Offset of the first byte. Default: 0. */
   offset?: number;
-  /** The most bytes to read. Default: all. */
+  /** Maximum number of bytes to read. Default: all. */
   length?: number;
 }
 
 export interface WriteOptions extends FileOptions {
-  /** Permission bits. Default: those of the replaced file, else what the user's umask leaves. */
+  /** Permission bits. Default: those of the replaced file, or those that the user's umask allows. */
   mode?: number;
   /** Called when everything is sent. Returns the SHA-256 in hexadecimal that the file must have; otherwise it stays unchanged. */
   sha256?: () => string;
 }
 
-/** Content that can be sent from any byte on. */
+/** Content that can be sent from any offset on. */
 export interface ResumableContent {
-  /** Names this content alone: letters and digits, the same at each attempt and never used for other content. */
+  /** Identifies the content: letters and digits, the same at each attempt and never used for other content. */
   key: string;
   /** Yields the content from byte `offset` on. */
   from: (offset: number) => AsyncIterable<Uint8Array>;
@@ -56,7 +56,7 @@ export class Files {
     await command.succeeded();
   }
 
-  /** Writes a file under a temporary name, checks it, then renames it, so that no reader sees half of it. */
+  /** Writes a file under a temporary name, checks it, then renames it, so that readers never get a partial file. */
   async write(
     path: string,
     data: string | Uint8Array | AsyncIterable<Uint8Array>,
@@ -112,7 +112,7 @@ export class Files {
     await this.#run(REMOVE, path, options);
   }
 
-  /** Moves the file that a script wrote to its place, if its content is what was sent. `printed`: its `SIZE SHA-256 NAME`. */
+  /** Moves the file that a script wrote to its path, if its content is that which was sent. `printed`: its `SIZE SHA-256 NAME`. */
   async #put(
     path: string,
     printed: string,

@@ -23,7 +23,7 @@ export interface FollowOptions {
   outage?: OutageListener;
 }
 
-/** The server sends something every 15 s. A stream that is silent for longer than this is dead. */
+/** Time without data after which a stream counts as broken, ms. The server sends something every 15 s. */
 const SILENCE_MS = 45_000;
 
 /** Yields every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
@@ -39,7 +39,7 @@ export async function* followEvents(
       for await (const event of openStream(transport, path, last, options.signal, () => absence.over())) {
         if (event.sequence <= last) continue;
         last = event.sequence;
-        absence.heard();
+        absence.dataReceived();
         yield event;
         if (hasEnded(event)) return;
       }

@@ -26,7 +26,7 @@ interface CommandOptions {
   user?: string;
   /** Runs on a terminal of this size: stdout and stderr are one stream, `stdout`. */
   tty?: { width: number; height: number };
-  /** Limits for all of its processes together. A machine that cannot hold them fails it with `limits_unsupported`. */
+  /** Limits for all of its processes together. On a machine without support for limits it fails with `limits_unsupported`. */
   limits?: NonNullable<CreateExecution['limits']>;
   /** Files below its working directory to keep as artifacts, besides those in its ARTIFACTS_DIR. */
   artifacts?: NonNullable<CreateExecution['artifacts']>;
@@ -77,7 +77,7 @@ export class MachineClient {
     signal?.throwIfAborted();
     const input = stdin === undefined ? {} : stdinOf(typeof stdin === 'string' ? { text: stdin } : { bytes: stdin });
     const body = { ...bodyOf(command, rest), ...input };
-    // An abort must know an id to cancel, so the create request itself does not wait.
+    // An abort needs the id to cancel, so with a signal the create request itself does not wait.
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
     let execution = await this.#create(body, { wait_ms: waitMs, include: 'output,tail' });
     const handle = this.execution(execution.execution_id);
@@ -120,9 +120,9 @@ export class MachineClient {
   /** Opens a terminal: a shell that outlives every connection to it. With an id, returns a handle on an existing terminal. */
   terminal(terminalId: string): TerminalHandle;
   terminal(options: TerminalOptions): Promise<TerminalHandle>;
-  terminal(which: string | TerminalOptions): TerminalHandle | Promise<TerminalHandle> {
-    if (typeof which === 'string') return new TerminalHandle(this.#transport, this.machineId, which);
-    return TerminalHandle.open(this.#transport, this.machineId, which);
+  terminal(idOrOptions: string | TerminalOptions): TerminalHandle | Promise<TerminalHandle> {
+    if (typeof idOrOptions === 'string') return new TerminalHandle(this.#transport, this.machineId, idOrOptions);
+    return TerminalHandle.open(this.#transport, this.machineId, idOrOptions);
   }
 
   /** Lists its terminals, newest first: those that run, and those that ended within 24 hours. */

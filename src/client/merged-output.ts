@@ -37,10 +37,10 @@ export async function* mergedOutput(transport: Transport, source: MergedSource):
   for (;;) {
     try {
       for await (const piece of openAt(transport, source, offsets, () => absence.over())) {
-        // The consumer has taken the earlier pieces.
+        // The consumer has received the earlier pieces.
         released[piece.stream].upTo(offsets[piece.stream]);
         offsets[piece.stream] += piece.bytes.length;
-        absence.heard();
+        absence.dataReceived();
         yield piece;
       }
       await assertComplete(transport, sources.stdout, { received: offsets.stdout, signal });
@@ -76,12 +76,12 @@ async function* openAt(
   }
 }
 
-/** Takes frames apart, as their bytes come. */
+/** Decodes frames as their bytes arrive. */
 class FrameReader {
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   #headerBytes = 0;
   #stream: OutputPiece['stream'] = 'stdout';
-  /** Bytes of the present frame that have not come yet. */
+  /** Bytes of the present frame that have not arrived yet. */
   #left = 0;
 
   *push(bytes: Uint8Array<ArrayBuffer>): Generator<OutputPiece> {
@@ -96,7 +96,7 @@ class FrameReader {
     }
   }
 
-  /** Returns how many bytes belong to the header. */
+  /** Reads bytes of a header. Returns their number. */
   #takeHeader(bytes: Uint8Array): number {
     const part = bytes.subarray(0, FRAME_HEADER_BYTES - this.#headerBytes);
     this.#header.set(part, this.#headerBytes);

@@ -6,10 +6,10 @@ import { hasEnded } from './result.ts';
 import type { Transport } from './http/transport.ts';
 import { EXECUTION } from './http/shapes.ts';
 
-/** A command may be silent for long. A connection that is silent for this long is opened again, to check it. */
+/** Time without output after which a connection is opened again to check it, ms. */
 export const SILENCE_MS = 60_000;
 
-/** Bytes to read before the server is told that it may forget them; it keeps at most 16 MiB that wait. */
+/** Bytes to read before they are released. The server keeps at most 16 MiB of unread bytes. */
 const RELEASE_BYTES = 4_194_304;
 
 export interface OutputSource {
@@ -52,10 +52,10 @@ async function* followOutput(
   for (;;) {
     try {
       for await (const piece of openAt(transport, source, { offset, signal, opened: () => absence.over() })) {
-        // The consumer has taken the earlier pieces.
+        // The consumer has received the earlier pieces.
         release.upTo(offset);
         offset += piece.length;
-        absence.heard();
+        absence.dataReceived();
         yield piece;
       }
       await assertComplete(transport, source, { received: offset, signal });
@@ -68,7 +68,7 @@ async function* followOutput(
   }
 }
 
-/** Tells the server from time to time, one request at a time, how far the reader has come. */
+/** Releases the bytes that a reader has received, from time to time, with one request at a time. */
 export class Release {
   readonly #transport: Transport;
   readonly #source: OutputSource;
@@ -115,7 +115,7 @@ async function* openAt(
   }
 }
 
-/** A stream that ends early, or that the server kept only in part, must not look complete. */
+/** Throws if a stream has ended early, or if the server kept only a part of it. */
 export async function assertComplete(
   transport: Transport,
   { path, stream }: OutputSource,

@@ -1,4 +1,4 @@
-/** Reads `source` ahead while the consumer is busy, and yields the bytes that came meanwhile as one piece. Holds at most `maxBytes` and one piece. */
+/** Reads `source` ahead while the consumer is busy, and yields the bytes read meanwhile as one piece. Holds at most `maxBytes` and one piece. */
 export async function* readAhead(source: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   const buffer = new Buffered(maxBytes);
   const filled = buffer.fill(source);
@@ -16,9 +16,9 @@ class Buffered {
   #pieces: Uint8Array[] = [];
   #size = 0;
   #isOver = false;
-  /** Settles when there is more to take, or nothing more comes. */
+  /** Settles when there are bytes, or at the end. */
   #more = Promise.withResolvers<void>();
-  /** Settles when everything was taken. */
+  /** Settles when the consumer has taken all bytes. */
   #room = Promise.withResolvers<void>();
 
   constructor(maxBytes: number) {
@@ -41,7 +41,7 @@ class Buffered {
     }
   }
 
-  /** Returns all bytes that are here, once there are any; undefined at the end. */
+  /** Waits for bytes and returns all of them; undefined at the end. */
   async take(): Promise<Uint8Array | undefined> {
     while (this.#pieces.length === 0 && !this.#isOver) {
       await this.#more.promise;
@@ -57,7 +57,7 @@ class Buffered {
     return whole;
   }
 
-  /** The consumer wants no more. */
+  /** Ends the reading when the consumer stops. */
   leave(): void {
     this.#isOver = true;
     this.#room.resolve();

@@ -1,4 +1,4 @@
-/** The rest of the API. Objects and field names are those of the API. */
+/** Machines, keys, tokens and the audit trail. Objects and field names are those of the API. */
 import type {
   ApiKeyWire,
   CreateApiKey,
@@ -75,7 +75,7 @@ export class Machines extends Resource {
     return this.transport.json('POST', `${machinePath(machineId)}/sleep`, MACHINE_DETAIL);
   }
 
-  /** Removes it for good, and ends what runs there. */
+  /** Removes a machine for good, and ends its commands. */
   remove(machineId: string): Promise<MachineDetailWire> {
     return this.transport.json('DELETE', machinePath(machineId), MACHINE_DETAIL);
   }

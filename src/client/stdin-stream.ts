@@ -4,27 +4,27 @@ import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
 import type { Transport } from './http/transport.ts';
 import { STDIN_RESULT } from './http/shapes.ts';
 
-/** The command ended, or closed its stdin: nothing reads it any more. */
+/** The command has ended or has closed its stdin. */
 export class StdinClosedError extends ExecplaneError {
   override readonly name = 'StdinClosedError';
 }
 
 const NOT_READ = 'the command does not read its stdin any more';
 const RETRY = { firstMs: 50, maxMs: 2000 };
-/** Larger chunks are sent in several requests. */
+/** Maximum bytes of one request. Larger chunks are sent in several requests. */
 export const PIECE_BYTES = 1_048_576;
 
 /**
- * Passes writes on to the command; closing it ends the command's stdin. Every piece carries its offset, so that a repeated one is written
- * once. A piece waits here while the command has not started, or its machine or the server cannot be reached. Errors with
- * StdinClosedError once nothing reads any more.
+ * Sends writes to the command's stdin; closing the stream closes stdin. Each piece is sent with its offset, so that a repeated one is written
+ * once. A piece waits while the command has not started, or its machine or the server cannot be reached. The stream errors with
+ * StdinClosedError once stdin is closed.
  */
 export function stdinStream(transport: Transport, path: string): WritableStream<Uint8Array> {
   let offset = 0;
   let signal: AbortSignal;
   return new WritableStream<Uint8Array>({
     start(controller) {
-      // It aborts at once; `abort` of a sink is called only when the present write has settled. The types of Node lack it.
+      // The signal aborts immediately; `abort` of a sink is called only after the present write. The types of Node lack the signal.
       signal = (controller as typeof controller & { signal: AbortSignal }).signal;
     },
     async write(chunk) {
@@ -37,7 +37,7 @@ export function stdinStream(transport: Transport, path: string): WritableStream<
     async close() {
       const end = { bytes: new Uint8Array(), offset, close: true };
       await sendPiece(transport, path, end, signal).catch((error: unknown) => {
-        // It is closed already, which is the requested result.
+        // A stdin that is closed already is the requested result.
         if (!(error instanceof StdinClosedError)) throw error;
       });
     },

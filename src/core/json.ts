@@ -87,7 +87,7 @@ export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBound
   return undefined;
 }
 
-/** Whether arrays and objects nest deeper than `most` in a JSON text. */
+/** Whether arrays and objects nest deeper than `maxDepth` in a JSON text. */
 export function nestsDeeperThan(maxDepth: number, json: Buffer): boolean {
   return exceededBound({ ...UNBOUNDED, depth: maxDepth }, json) !== undefined;
 }

@@ -1,4 +1,4 @@
-/** Answers of tools to a model: results as text, and errors that say how to continue. */
+/** Answers of tools to a model: results as text, and errors with advice on how to continue. */
 import { ExecplaneError, type Execution, type ExecutionHandle, hasEnded, RefusedError } from '../client/main.ts';
 import { headAndTail, SHOWN_BYTES } from './cut.ts';
 
@@ -13,7 +13,7 @@ export function answer(text: string): ToolAnswer {
   return { content: [{ type: 'text', text }] };
 }
 
-/** A mistake in a call of a tool. Its message says how to continue. */
+/** A mistake in a call of a tool. The message contains advice on how to continue. */
 export class ToolError extends Error {
   override readonly name = 'ToolError';
 }
@@ -38,7 +38,7 @@ function adviceFor(error: ExecplaneError): string {
   return '';
 }
 
-/** The status of an execution, and both ends of its output. */
+/** Returns the status of an execution, and the beginning and the end of its output. */
 export async function report(execution: Execution, handle: ExecutionHandle): Promise<string> {
   const ids = `machine_id ${execution.machine_id}, execution_id ${execution.execution_id}`;
   const output = (await Promise.all([excerpt(execution, handle, 'stdout'), excerpt(execution, handle, 'stderr')]))
@@ -70,7 +70,7 @@ async function excerpt(execution: Execution, handle: ExecutionHandle, stream: 's
   return headAndTail({ stream, head, tail, total });
 }
 
-/** The server kept the beginning and the end of such a stream: the end comes apart from the rest. */
+/** Returns the excerpt of a truncated stream, of which the server kept the beginning and, separately, the end. */
 async function truncatedExcerpt(
   handle: ExecutionHandle,
   { stream, head, total }: { stream: 'stdout' | 'stderr'; head: Uint8Array; total: number },

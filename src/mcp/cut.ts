@@ -1,9 +1,9 @@
 /** Cuts output to a size that fits into the context of a model. */
 
-/** Bytes of each end that are shown. */
+/** Number of bytes shown of the beginning and of the end. */
 export const SHOWN_BYTES = 8192;
 
-/** Returns both ends of a stream, and how to read the rest. `total`: the size of the stream in bytes. */
+/** Returns the beginning and the end of a stream, and a hint on how to read the rest. `total`: the size of the stream in bytes. */
 export function headAndTail(p: {
   stream: 'stdout' | 'stderr';
   head: Uint8Array;
@@ -20,7 +20,7 @@ export function headAndTail(p: {
   return `--- ${stream} (${total} bytes)\n${textOf(head)}${middle}${textOf(tail)}`;
 }
 
-/** Bytes that are not text become U+FFFD. */
+/** Decodes UTF-8. Invalid bytes become U+FFFD. */
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }

@@ -1,4 +1,4 @@
-/** Tools that run commands and look after them. */
+/** Tools that run commands, read their output and end them. */
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import { type Execplane, type Execution, type ExecutionHandle, hasEnded } from '../client/main.ts';

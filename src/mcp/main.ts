@@ -16,7 +16,7 @@ interface McpOptions {
   version: string;
 }
 
-/** Serves one host on stdin and stdout. Settles when the host has gone. */
+/** Serves one host on stdin and stdout. Settles when the host has disconnected. */
 export async function serveMcpOnStdio(options: McpOptions): Promise<void> {
   const server = buildMcpServer(options);
   const closed = new Promise<void>((resolve) => {
@@ -28,7 +28,7 @@ export async function serveMcpOnStdio(options: McpOptions): Promise<void> {
   await server.close();
 }
 
-/** Answers one request of streamable HTTP. Nothing is kept between requests, so that any server can answer the next one. */
+/** Answers one request of streamable HTTP. No state is kept between requests, so that any server can answer the next one. */
 export async function answerMcp(
   options: McpOptions,
   p: { request: IncomingMessage; response: ServerResponse; body: unknown },

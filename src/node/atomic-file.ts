@@ -1,6 +1,6 @@
 /**
- * Writes files that appear whole or not at all, and are on disk when the function returns. write-file-atomic does not flush the directory
- * and cannot refuse to replace a file, so it is not used here.
+ * Writes files atomically; they are on disk when the function returns. write-file-atomic does not flush the directory and cannot refuse to
+ * replace a file, so it is not used here.
  */
 import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';

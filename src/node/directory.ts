@@ -1,4 +1,4 @@
-/** Makes directories, and checks whether the agent's is still the one that a process started with: open files outlive their directory. */
+/** Creates directories, and detects that the agent's directory was removed: open files outlive their directory. */
 import { type BigIntStats, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
@@ -7,8 +7,8 @@ import { errorCode } from './error-code.ts';
 const INTERVAL_MS = 10_000;
 
 /**
- * Makes a directory with its parents; one that exists keeps its mode. Throws the error of the system. Node's own `recursive` never returns
- * below a folder such as /proc, whose mkdir(2) answers ENOENT (Node 24).
+ * Creates a directory with its parents; an existing one keeps its mode. Throws the error of the system. Node's own `recursive` never returns
+ * below a folder such as /proc, whose mkdir(2) fails with ENOENT (Node 24).
  */
 export function makeDirectory(path: string, mode: number): void {
   const parent = dirname(path);

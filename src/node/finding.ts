@@ -2,7 +2,7 @@
 export interface Finding {
   /** Name of the check, such as `disk space`. */
   check: string;
-  /** `warn`: it works, and an operator should look at it. */
+  /** `warn`: it works, and needs the attention of an operator. */
   state: 'ok' | 'warn' | 'fail';
   /** The message. */
   message: string;

@@ -1,4 +1,4 @@
-/** Keys that a program makes for itself at its first start and stores in a file of its own. */
+/** Keys that a program generates at its first start and stores in a file. */
 import { dirname } from 'node:path';
 import { createFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
@@ -9,7 +9,7 @@ import { makeDirectory } from './directory.ts';
 export interface KeyFileFormat {
   /** Makes a new key. */
   make: () => string;
-  /** The pattern of a key. A file with anything else is refused: an empty key would sign, or let in, anybody. */
+  /** The pattern of a key. A file that does not match is refused: an empty key would be valid for anybody. */
   pattern: RegExp;
   /** The pattern in words, for the error. */
   expected: string;
@@ -33,7 +33,7 @@ function readIfPresent(path: string): string | undefined {
   }
 }
 
-/** If another process makes the file at the same time, the first one's key counts. */
+/** Creates the file. If another process creates it at the same time, the key of the first process is used. */
 function createKey(path: string, key: string): string {
   try {
     createFile(path, `${key}\n`);

@@ -4,10 +4,10 @@ import { Socket } from 'node:net';
 import { LOG_KEY } from './log-keys.ts';
 import { readableLine } from './readable-line.ts';
 
-/** Bytes kept in memory for a reader that has stopped reading. */
+/** Maximum bytes kept in memory while the reader does not read. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 const RETRY_INTERVAL_MS = 100;
-/** Time for the last lines when the process exits, ms. */
+/** Time limit for writing the last lines when the process exits, ms. */
 const FLUSH_TIMEOUT_MS = 1_000;
 const FLUSH_INTERVAL_MS = 10;
 const PINO_WARN = 40;
@@ -26,8 +26,8 @@ interface LogDestinationOptions {
 }
 
 /**
- * Writes a line at once if the descriptor takes it, else keeps it until the descriptor does. Beyond `maxWaitingBytes` lines are dropped,
- * and counted in a line of their own. Kept lines are written when the process exits, for at most a second.
+ * Writes a line immediately if the descriptor accepts it, and otherwise keeps it until then. Beyond `maxWaitingBytes` lines are dropped, and
+ * counted in a separate line. Kept lines are written when the process exits, for at most a second.
  */
 export class LogDestination {
   readonly #output: { fd: number; close: () => void };
@@ -46,7 +46,7 @@ export class LogDestination {
     process.on('exit', this.#flushAtExit);
   }
 
-  /** Takes a line of JSON. Never throws, never waits. */
+  /** Writes or keeps a line of JSON. Never throws and never blocks. */
   write(line: string): void {
     const text = this.#format === 'text' ? readableLine(line) : line;
     const bytes = Buffer.from(text.replace(UNPRINTABLE, escaped));
@@ -71,7 +71,7 @@ export class LogDestination {
     this.#waitingBytes += bytes.length;
   }
 
-  /** Writes as much as the descriptor takes, and tries again later if some is left. */
+  /** Writes as many bytes as the descriptor accepts, and tries again later if some are left. */
   #drain(): void {
     this.#retry = undefined;
     if (this.#writeWaiting()) return;
@@ -99,7 +99,7 @@ export class LogDestination {
     return true;
   }
 
-  /** The count of dropped lines comes last, when the reader reads again. */
+  /** Returns the next bytes. The count of dropped lines comes last. */
   #next(): Buffer | undefined {
     if (this.#waiting.length === 0 && this.#droppedLines > 0) {
       this.#keep(Buffer.from(droppedLine(this.#droppedLines)));
@@ -109,7 +109,7 @@ export class LogDestination {
   }
 }
 
-/** Returns how many bytes the descriptor took: none if it is full, all if nobody can read them any more. */
+/** Writes bytes. Returns the number accepted: 0 if the descriptor is full, all if it has no reader any more. */
 function writeSome(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
@@ -133,7 +133,7 @@ function openNonBlocking(fd: number): { fd: number; close: () => void } {
     }
     if (stats.isSocket() || stats.isFIFO()) setNonBlocking(fd);
   } catch {
-    // Without a descriptor 2 nothing is logged; the process runs on.
+    // Without a descriptor 2 nothing is logged, and the process continues.
   }
   return shared;
 }
@@ -146,7 +146,7 @@ function openAgain(fd: number): number | undefined {
   }
 }
 
-/** Sockets of Node are non-blocking. This one is held as long as the process runs, since its end would close `fd`. */
+/** Makes a descriptor non-blocking by a Socket of Node, which is kept while the process runs, since its end would close `fd`. */
 function setNonBlocking(fd: number): void {
   held.add(new Socket({ fd, readable: false, writable: true }).unref());
 }

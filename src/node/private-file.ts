@@ -1,13 +1,13 @@
-/** Files with secrets in them: written with mode 0600, and refused if other users may read them. */
+/** Reads and writes files with secrets: they are written with mode 0600, and refused if other users may read them. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { type Guard, parseJson } from '../core/json.ts';
 import { replaceFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
 
-/** Mode bits of everybody but the owner. */
+/** Mode bits of all users but the owner. */
 export const OTHER_USERS = 0o077;
-/** The same, but a group may read: private keys of certificates are often shared through a group (`ssl-cert`). */
+/** Like OTHER_USERS, but a group may read: private keys of certificates are often shared through a group (`ssl-cert`). */
 export const OTHERS_THAN_READING_GROUP = 0o037;
 
 const MAX_BYTES = 1_048_576;
@@ -39,7 +39,7 @@ function readPrivateText(path: string): string | undefined {
   }
 }
 
-/** Throws ConfigError if a mode bit of `forbidden` is set on `path`: others may know a secret that they could read. */
+/** Throws ConfigError if a mode bit of `forbidden` is set on `path`: a secret that others could read may be known. */
 export function refuseOpenFile(path: string, forbidden = OTHER_USERS, closed = '0600'): void {
   const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
   if (process.platform === 'win32' || (mode & forbidden) === 0) return;
@@ -47,7 +47,7 @@ export function refuseOpenFile(path: string, forbidden = OTHER_USERS, closed = '
   throw new ConfigError(`${path} is open to other users (mode ${shown}): close it with "chmod ${closed} ${path}".`);
 }
 
-/** A file that cannot be read; `message` is the reason, for a sentence. */
+/** A file cannot be read. `message`: the reason, as a clause of a sentence. */
 export class UnreadableFileError extends Error {
   override readonly name = 'UnreadableFileError';
 }
@@ -59,8 +59,8 @@ export interface RegularFile {
 }
 
 /**
- * Reads a regular file of at most 1 MiB, through links too. Undefined if there is none. Throws UnreadableFileError: a FIFO would never
- * answer, and a device never end.
+ * Reads a regular file of at most 1 MiB, also through links. Undefined if there is none. Throws UnreadableFileError, also for a FIFO, which
+ * would block, and a device, which may have no end.
  */
 export function readRegularFile(path: string): RegularFile | undefined {
   let descriptor: number;

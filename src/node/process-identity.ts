@@ -1,4 +1,4 @@
-/** Identifies a process for certain: pids are reused, also over a reboot, so a pid counts only with its start time and the boot. */
+/** Identifies a process by its pid, its start time and the boot: pids are reused, also after a reboot. */
 import { bootId, processRow } from './process-table.ts';
 
 export interface ProcessIdentity {
@@ -8,13 +8,13 @@ export interface ProcessIdentity {
   bootId: string;
 }
 
-/** Returns the identity of a running process or zombie. Undefined if no process has this number. */
+/** Returns the identity of a running process or zombie. Undefined if no process has this pid. */
 export function processIdentity(pid: number): ProcessIdentity | undefined {
   const row = processRow(pid);
   return row && { pid, startTime: row.startTime, bootId: bootId() };
 }
 
-/** Whether this very process, and not another one with its number, exists and has not ended. */
+/** Whether exactly this process, and not another one with its pid, exists and has not ended. */
 export function isAlive(identity: ProcessIdentity): boolean {
   if (identity.bootId !== bootId()) return false;
   const row = processRow(identity.pid);

@@ -7,7 +7,7 @@ export interface ProcessRow {
   parent: number;
   group: number;
   session: number;
-  /** Distinguishes it from another process that had or gets its number. */
+  /** Distinguishes it from another process that had or gets its pid. */
   startTime: string;
   /** A zombie: it and all its threads have exited, and its parent has not waited for it yet. */
   ended: boolean;
@@ -20,7 +20,7 @@ const KERNEL_THREAD = 0x200000;
 const LINUX = process.platform === 'linux';
 let boot: string | undefined;
 
-/** Names the time since the last boot. */
+/** Returns an id of the present boot. */
 export function bootId(): string {
   boot ??= LINUX
     ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -28,13 +28,13 @@ export function bootId(): string {
   return boot;
 }
 
-/** Returns the numbers of all processes that can be seen. */
+/** Returns the pids of all visible processes. */
 export function processIds(): number[] {
   if (!LINUX) return psRows(['-A']).map((row) => row.pid);
   return readdirSync('/proc').map(Number).filter(Number.isInteger);
 }
 
-/** Returns one process. `undefined` if no process has this number. */
+/** Returns a process. `undefined` if no process has this pid. */
 export function processRow(pid: number): ProcessRow | undefined {
   if (!LINUX) return psRows(['-p', String(pid)])[0];
   const stat = read(`/proc/${pid}/stat`);
@@ -53,12 +53,12 @@ export function processRow(pid: number): ProcessRow | undefined {
   };
 }
 
-/** Returns the uid that a process runs as (Linux). Undefined if it cannot be seen. */
+/** Returns the uid of a process (Linux). Undefined if it is not visible. */
 export function processOwner(pid: number): number | undefined {
   return LINUX ? statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid : undefined;
 }
 
-/** Returns the path of the program that a process runs (Linux). Undefined if it cannot be seen. */
+/** Returns the path of the program that a process runs (Linux). Undefined if it is not visible. */
 export function processProgram(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/exe`);
@@ -73,7 +73,7 @@ export function hasVariable(pid: number, variable: string): boolean | undefined 
   return environ ? environ.split(LINUX ? '\0' : ' ').includes(variable) : undefined;
 }
 
-/** `sess` means something else on BSDs, so the process group stands for the session there. */
+/** Reads processes with ps(1). The process group is used as the session, because `sess` has another meaning on BSDs. */
 function psRows(select: string[]): ProcessRow[] {
   const rows: ProcessRow[] = [];
   for (const line of run('ps', [...select, '-o', 'pid=,ppid=,pgid=,state=,lstart=']).split('\n')) {

@@ -1,13 +1,13 @@
 /**
- * Proxies, with the rules of curl: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY select one; https and WebSockets go through it by
- * CONNECT, plain http by its whole URL.
+ * Selects proxies with the rules of curl: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. https and WebSockets use CONNECT, plain http sends
+ * the whole URL to the proxy.
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ConfigError } from './config-error.ts';
 
-/** Loaded on first use: to load TLS takes as long as to start Node, and would delay each short command of the CLI. */
+/** Loaded on first use, because loading TLS takes as long as starting Node, and would delay each short command of the CLI. */
 const https = () => process.getBuiltinModule('node:https');
 
 type Environment = Readonly<Partial<Record<string, string>>>;
@@ -17,19 +17,19 @@ export function proxyFor(url: URL, env: Environment): URL | undefined {
   const scheme = url.protocol.replace(/^ws/, 'http').replace(':', '');
   const [name, text] = firstSet(env, [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY']);
   if (text === undefined || isExempt(url, firstSet(env, ['no_proxy', 'NO_PROXY'])[1] ?? '')) return undefined;
-  const given = text.includes('://') ? text : `http://${text}`;
-  if (!URL.canParse(given) || !/^https?:$/.test(new URL(given).protocol)) {
+  const withScheme = text.includes('://') ? text : `http://${text}`;
+  if (!URL.canParse(withScheme) || !/^https?:$/.test(new URL(withScheme).protocol)) {
     throw new ConfigError(`${name}: must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.`);
   }
-  return new URL(given);
+  return new URL(withScheme);
 }
 
 function firstSet(env: Environment, names: readonly string[]): [name: string, value: string | undefined] {
-  const name = names.find((one) => env[one]) ?? '';
+  const name = names.find((candidate) => env[candidate]) ?? '';
   return [name, env[name]];
 }
 
-/** A host in the list stands for its subdomains too, `*` for every host. Addresses may be ranges (CIDR). */
+/** Whether a URL is in the list of exceptions. A host includes its subdomains, `*` every host. Addresses may be ranges (CIDR). */
 function isExempt({ hostname, port, protocol }: URL, list: string): boolean {
   const host = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   const actualPort = port || (/^(https|wss):$/.test(protocol) ? '443' : '80');
@@ -64,7 +64,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** Returns the agent for requests to `url`. Undefined without a proxy. */
 export function requestAgent(url: URL, proxy: URL | undefined): HttpAgent | undefined {
   if (proxy === undefined) return undefined;
-  // Node's own support takes its proxy from an environment: it gets one made from the settings.
+  // Node's own support reads its proxy from an environment, which is made from the settings.
   const proxyEnv = { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
   return url.protocol === 'https:' ? new (https().Agent)({ proxyEnv }) : new HttpAgent({ proxyEnv });
 }
@@ -75,7 +75,7 @@ export function webSocketAgent(url: URL, proxy: URL | undefined): HttpAgent | un
   return new TunnelAgent(proxy);
 }
 
-/** A proxy that gets a request for a plain http URL would not pass on the upgrade to a WebSocket. */
+/** An agent that uses CONNECT also for plain http URLs: otherwise a proxy would not forward the upgrade to a WebSocket. */
 class TunnelAgent extends HttpAgent {
   readonly #proxy: URL;
 

@@ -1,4 +1,4 @@
-/** Turns a line of the JSON log into one for people: `14:02:33 warning: agent: the message (key=value)`. */
+/** Converts a line of the JSON log to one for people: `14:02:33 warning: agent: the message (key=value)`. */
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -11,19 +11,19 @@ const LEVELS: readonly [from: number, name: string][] = [
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression looks for control characters
 const CONTROLS = /[\u0000-\u001f]/g;
 
-/** Returns the line itself if it is not JSON. */
+/** Returns the readable line, or the line itself if it is not JSON. */
 export function readableLine(json: string): string {
   const fields = parse(json);
   if (fields === undefined) return json;
   const { level, time, name, msg, err, ...rest } = fields;
   const severity = LEVELS.find(([from]) => Number(level) >= from)?.[1] ?? 'debug';
-  const who = typeof name === 'string' ? `${name}: ` : '';
+  const prefix = typeof name === 'string' ? `${name}: ` : '';
   const causes = causesOf(err);
   const values = Object.entries(rest).map(
     ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
   const more = values.length === 0 ? '' : ` (${values.join(', ')})`;
-  const text = `${clock(time)} ${severity}: ${who}${[msg, ...causes].join(': ')}${more}`;
+  const text = `${clock(time)} ${severity}: ${prefix}${[msg, ...causes].join(': ')}${more}`;
   return `${text.replace(CONTROLS, (control) => JSON.stringify(control).slice(1, -1))}\n`;
 }
 

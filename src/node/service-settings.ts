@@ -1,4 +1,4 @@
-/** Reads the settings of a packaged service, as systemd passes them: those in the unit and in the files that it names. */
+/** Reads the settings that systemd passes to a packaged service: those in the unit and in the files that it names. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ const UNIT_FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/lib/syste
 
 type Settings = Record<string, string>;
 
-/** Returns no settings if no such unit is installed. `root` is for tests. */
+/** Returns the settings of a unit; none if it is not installed. `root`: for tests. */
 export function serviceSettings(unit: string, root = '/'): Settings {
   const file = UNIT_FOLDERS.map((folder) => join(root, folder, unit)).find((path) => read(path) !== undefined);
   if (file === undefined) return {};
@@ -17,7 +17,7 @@ export function serviceSettings(unit: string, root = '/'): Settings {
   for (const line of lines) {
     const [, key, value = ''] = /^(Environment|EnvironmentFile)=(.*)$/.exec(line.trim()) ?? [];
     if (key === 'Environment') Object.assign(own, assignments(value));
-    // An empty entry discards those before it. A file wins over a setting of the unit.
+    // An empty entry discards the entries before it. A file overrides a setting of the unit.
     else if (key === 'EnvironmentFile' && value === '') fromFiles = {};
     else if (key === 'EnvironmentFile') Object.assign(fromFiles, settingsIn(join(root, value.replace(/^-/, ''))));
   }

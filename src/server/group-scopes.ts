@@ -30,7 +30,7 @@ export function scopesOfGroups(groupScopes: GroupScopes, groups: readonly string
 }
 
 function readScope(text: string): Scope {
-  const scope = SCOPES.find((known) => known === text.trim());
+  const scope = SCOPES.find((candidate) => candidate === text.trim());
   if (scope === undefined) {
     throw new ConfigError(
       `EXECPLANE_OIDC_SCOPES: ${JSON.stringify(text)} is not a scope: the scopes are ${SCOPES.join(', ')}`,

@@ -97,9 +97,9 @@ export async function startServer(
     serverUrl: () => config.publicUrl ?? urlOf(app, config),
   });
   const { terminals } = control;
-  const seen = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
+  const appParts = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const parts = { store, control, lifecycle, batches, schedules, logger, serverKeys, now: control.now };
-  const app = buildApp({ ...parts, ...seen, adminKey: adminKey.key, version }, config);
+  const app = buildApp({ ...parts, ...appParts, adminKey: adminKey.key, version }, config);
   admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {

@@ -93,9 +93,9 @@ function encryption({ socket }: IncomingMessage, now: number): Finding {
   return days < RENEW_DAYS ? warn('tls', message, 'Renew it on the server.') : ok('tls', message);
 }
 
-function clock(theirs: number, now: number): Finding {
-  if (Number.isNaN(theirs) || Math.abs(theirs - now) <= CLOCK_MS) return ok('clock', 'agrees with the server');
-  const message = `${Math.round(Math.abs(theirs - now) / 1000)} s ${theirs > now ? 'behind' : 'ahead of'} the server`;
+function clock(serverMs: number, now: number): Finding {
+  if (Number.isNaN(serverMs) || Math.abs(serverMs - now) <= CLOCK_MS) return ok('clock', 'agrees with the server');
+  const message = `${Math.round(Math.abs(serverMs - now) / 1000)} s ${serverMs > now ? 'behind' : 'ahead of'} the server`;
   return warn('clock', message, 'Synchronise both clocks by NTP (timedatectl set-ntp true).');
 }
 

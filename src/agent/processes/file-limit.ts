@@ -20,9 +20,9 @@ export function inheritedFileLimit(): number | undefined {
   if (process.platform !== 'linux') return undefined;
   const own = fileLimit(process.pid);
   const ancestor = firstAncestorBesidesNode(process.ppid);
-  const theirs = ancestor === undefined ? undefined : fileLimit(ancestor);
-  if (own === undefined || theirs === undefined) return undefined;
-  return theirs.hard === own.hard && theirs.soft < own.soft ? theirs.soft : undefined;
+  const ancestorLimit = ancestor === undefined ? undefined : fileLimit(ancestor);
+  if (own === undefined || ancestorLimit === undefined) return undefined;
+  return ancestorLimit.hard === own.hard && ancestorLimit.soft < own.soft ? ancestorLimit.soft : undefined;
 }
 
 /** Returns `pid` or its nearest ancestor that does not run Node; `execplane up` and npm do. */

@@ -35,14 +35,14 @@ export function lockDirectory(directory: string): boolean {
     for (;;) {
       const highest = Math.max(0, ...taken(directory));
       if (highest > 0 && holderAlive(join(directory, `runner.pid.${highest}`))) return false;
-      const mine = highest + 1;
-      if (!create(draft, join(directory, `runner.pid.${mine}`))) continue;
-      if (Math.max(...taken(directory)) === mine) {
+      const ownNumber = highest + 1;
+      if (!create(draft, join(directory, `runner.pid.${ownNumber}`))) continue;
+      if (Math.max(...taken(directory)) === ownNumber) {
         for (const number of taken(directory))
-          if (number < mine) rmSync(join(directory, `runner.pid.${number}`), { force: true });
+          if (number < ownNumber) rmSync(join(directory, `runner.pid.${number}`), { force: true });
         return true;
       }
-      rmSync(join(directory, `runner.pid.${mine}`), { force: true });
+      rmSync(join(directory, `runner.pid.${ownNumber}`), { force: true });
     }
   } finally {
     rmSync(draft, { force: true });

@@ -71,7 +71,7 @@ export function sendCapacity(parts: RunnerParts): void {
 export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   const { stdin, log } = execution;
   if (stdin === undefined || !parts.outbox.open) return;
-  const { given: offset, closed } = stdin;
+  const { sentBytes: offset, closed } = stdin;
   parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, offset, closed });
 }
 
@@ -95,8 +95,8 @@ function welcome(parts: RunnerParts, frame: Welcome): void {
  */
 function start(parts: RunnerParts, frame: Start, attachment: Buffer): void {
   const { instance, journal, executions } = parts;
-  const mine = frame.runner_instance === instance.runnerInstance;
-  if (!mine || frame.dispatch_number <= instance.lastDispatchNumber || parts.refusal() === 'stopping') return;
+  const isThisInstance = frame.runner_instance === instance.runnerInstance;
+  if (!isThisInstance || frame.dispatch_number <= instance.lastDispatchNumber || parts.refusal() === 'stopping') return;
   instance.lastDispatchNumber = frame.dispatch_number;
   if (journal.logs.has(frame.execution_id)) return;
   const log = journal.accept(frame.execution_id, frame.dispatch_number);

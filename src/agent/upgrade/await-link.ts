@@ -27,8 +27,8 @@ export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLi
     else if (steady.pid !== link.pid) steady = { pid: link.pid, since: performance.now() };
     else if (performance.now() - steady.since >= STEADY_MS) return undefined;
     if (performance.now() > until) {
-      const what = link === undefined ? 'does not come up' : 'is up and does not get a connection to the server';
-      return `version ${version} ${what} within ${Math.round(withinMs / 1000)} s`;
+      const problem = link === undefined ? 'does not come up' : 'is up and does not get a connection to the server';
+      return `version ${version} ${problem} within ${Math.round(withinMs / 1000)} s`;
     }
     await delay(POLL_INTERVAL_MS);
   }

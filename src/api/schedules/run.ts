@@ -7,7 +7,7 @@ import { NextCursor, Time } from '../fields.ts';
 export const ScheduleRunSchema = Type.Object(
   {
     due_at: Time('When it was due.'),
-    decided_at: Time('When it was decided what becomes of it.'),
+    decided_at: Time('When its outcome was decided.'),
     outcome: Type.Enum([...RUN_OUTCOMES], {
       description:
         'started: it has a batch; starting, queued: it gets one; skipped, missed, refused: it has none, and reason says why.',

@@ -11,7 +11,8 @@ const { order: _order, selector, ...batch } = CreateBatchSchema.properties;
 const Cron = Type.String({
   minLength: 1,
   maxLength: 256,
-  description: 'When: five fields (minute, hour, day, month, weekday), or @hourly, @daily, @weekly, @monthly.',
+  description:
+    'Cron expression: five fields (minute, hour, day, month, weekday), or @hourly, @daily, @weekly, @monthly.',
   examples: ['0 3 * * MON-FRI'],
 });
 const TimeZone = Type.String({
@@ -22,14 +23,19 @@ const TimeZone = Type.String({
 });
 const Overlap = Type.Enum([...OVERLAPS], {
   description:
-    'What becomes of a tick while the run before it goes on: it is left out, it waits, or it cancels that run.',
+    'How a tick is handled while the previous run is unfinished: it is skipped, it waits, or it cancels that run.',
   examples: ['skip'],
 });
 const CatchUp = Type.Boolean({
-  description: 'Whether ticks that no server was running for are made up for, by one run.',
+  description: 'Whether one run is started later for ticks that were missed because no server was running.',
   examples: [false],
 });
-const Name = Type.String({ minLength: 1, maxLength: 255, description: 'For people.', examples: ['nightly backup'] });
+const Name = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: 'Name for people.',
+  examples: ['nightly backup'],
+});
 const Paused = Type.Boolean({
   description: 'Whether it is paused: it starts no runs until it is resumed.',
   examples: [false],
@@ -42,7 +48,7 @@ const timing = {
     Type.String({
       pattern: INTERVAL_PATTERN,
       maxLength: 64,
-      description: 'Or how often: seconds, or as 1h30m; at most a year.',
+      description: 'The interval, in place of `cron`: seconds, or such as 1h30m; at most a year.',
       examples: ['15m'],
     }),
   ),
@@ -58,7 +64,7 @@ const options = {
 
 export const CreateScheduleSchema = Type.Object(
   { ...options, selector, ...batch },
-  { ...strict, description: 'What to run, where and when: either cron or every.' },
+  { ...strict, description: 'The command, its machines and its times: either cron or every.' },
 );
 export type CreateSchedule = Static<typeof CreateScheduleSchema>;
 
@@ -74,11 +80,16 @@ export const ScheduleSchema = Type.Object(
     name: Type.Optional(Name),
     cron: Type.Optional(Cron),
     time_zone: Type.Optional(TimeZone),
-    every_seconds: Type.Optional(Type.Integer({ minimum: 1, description: 'Or how often.', examples: [900] })),
+    every_seconds: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'The interval, in place of `cron`.', examples: [900] }),
+    ),
     selector,
     overlap: Overlap,
     catch_up: CatchUp,
-    max_concurrency: Type.Integer({ description: 'Executions of a run that are unfinished at once.', examples: [10] }),
+    max_concurrency: Type.Integer({
+      description: 'Maximum number of unfinished executions of a run at a time.',
+      examples: [10],
+    }),
     max_failures: batch.max_failures,
     command: batch.command,
     env_keys: Type.Optional(
@@ -95,7 +106,7 @@ export const ScheduleSchema = Type.Object(
       }),
     ),
     created_at: Time('When it was created.'),
-    next_run_at: Type.Optional(Time('When it is due next; absent if it is not.')),
+    next_run_at: Type.Optional(Time('When it is due next; absent if it has no next run.')),
     next_runs: Type.Optional(
       Type.Array(Time('When it is due.'), {
         description: 'Only with next_runs: the times at which it is due next.',
@@ -140,6 +151,6 @@ export const SchedulePreviewSchema = Type.Object(
       examples: [['2026-01-31T12:00:00.000Z']],
     }),
   },
-  { description: 'When such a schedule would be due.' },
+  { description: 'The times of a schedule that is not created.' },
 );
 export type SchedulePreviewWire = Static<typeof SchedulePreviewSchema>;

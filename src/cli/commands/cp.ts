@@ -65,24 +65,24 @@ async function copy(
   to: Operand,
   { flags, ...rest }: Omit<CopyOptions, 'preserve'> & { flags: CopyFlags },
 ): Promise<void> {
-  const how = { ...rest, preserve: flags.preserve === true };
+  const options = { ...rest, preserve: flags.preserve === true };
   const recursive = flags.recursive === true;
   if (to.at === 'machine') {
     const machine = await machineOf(flags, to.machine);
-    await send(machine, { local: from.at === 'here' ? from.path : undefined, remote: to.path, recursive, ...how });
+    await send(machine, { local: from.at === 'here' ? from.path : undefined, remote: to.path, recursive, ...options });
   } else if (from.at === 'machine') {
     const machine = await machineOf(flags, from.machine);
-    if (recursive && to.at === 'here') await fetchFolder(machine, { local: to.path, remote: from.path, ...how });
-    else await fetchFile(machine, { local: to.at === 'here' ? to.path : undefined, remote: from.path, ...how });
+    if (recursive && to.at === 'here') await fetchFolder(machine, { local: to.path, remote: from.path, ...options });
+    else await fetchFile(machine, { local: to.at === 'here' ? to.path : undefined, remote: from.path, ...options });
   }
 }
 
 async function send(
   machine: MachineClient,
-  { local, recursive, ...how }: CopyOptions & { local: string | undefined; remote: string; recursive: boolean },
+  { local, recursive, ...options }: CopyOptions & { local: string | undefined; remote: string; recursive: boolean },
 ): Promise<void> {
-  if (local === undefined || kindOf(local) === 'file') await sendFile(machine, { local, ...how });
-  else if (recursive) await sendFolder(machine, { local, ...how });
+  if (local === undefined || kindOf(local) === 'file') await sendFile(machine, { local, ...options });
+  else if (recursive) await sendFolder(machine, { local, ...options });
   else throw new CliError(`${local} is a folder: use -r to copy it.`);
 }
 

@@ -46,10 +46,10 @@ function create(): Command {
     .option('--label <KEY=VALUE>', 'label of the machine; repeatable', labelsWith)
     .option('--json', 'print the machine, or the join token with join_command, as JSON')
     .action(async (machine: string | undefined, flags: CreateFlags) => {
-      const wanted = wantedMachine(flags);
-      if (wanted !== undefined) {
+      const settings = wantedMachine(flags);
+      if (settings !== undefined) {
         const id = machine === undefined ? {} : { machine_id: checkedId(machine) };
-        printCreated(await clientOf(flags).machines.create({ ...id, ...wanted }), flags);
+        printCreated(await clientOf(flags).machines.create({ ...id, ...settings }), flags);
         return;
       }
       const machineId = machine === undefined ? `dm-${randomBytes(5).toString('hex')}` : checkedId(machine);
@@ -71,7 +71,7 @@ interface CreateFlags {
 /** The machine that the flags describe. Undefined if they describe none: then a machine joins with a token. */
 function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
   const { name, provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
-  const wanted: CreateMachine = {
+  const settings: CreateMachine = {
     ...(name === undefined ? {} : { name }),
     ...(provider === undefined ? {} : { provider }),
     ...(vcpu === undefined ? {} : { vcpu }),
@@ -80,7 +80,7 @@ function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
     ...(autosleep === undefined ? {} : { autosleep }),
     ...(label === undefined ? {} : { labels: label }),
   };
-  return Object.keys(wanted).length === 0 ? undefined : wanted;
+  return Object.keys(settings).length === 0 ? undefined : settings;
 }
 
 function parseProcessors(text: string): number {

@@ -147,31 +147,31 @@ Every setting is an environment variable with a flag of the same name: EXECPLANE
 
 /** Runs the CLI with these arguments. Failures are printed to stderr and set the exit code (2: wrong usage or setting). */
 export async function run(args: readonly string[]): Promise<void> {
-  const asked = normalized(args);
+  const normalizedArgs = normalized(args);
   keepHangupIgnored();
   try {
     assertArgumentsAreText(args, environment());
     hideSecrets(args, environment());
-    const program = await buildProgram(asked[0]);
-    await program.parseAsync(asked, { from: 'user' });
+    const program = await buildProgram(normalizedArgs[0]);
+    await program.parseAsync(normalizedArgs, { from: 'user' });
   } catch (error) {
-    process.exitCode = report(error, asked);
+    process.exitCode = report(error, normalizedArgs);
   }
 }
 
 /** Treats `help X` as `X --help`: only the called command is loaded. A switch is not an option that takes the next word. */
 function normalized(args: readonly string[]): string[] {
-  const given = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
-  const end = given.includes('--') ? given.indexOf('--') : given.length;
-  return given.flatMap((arg, at) => {
+  const argv = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.flatMap((arg, at) => {
     if (at >= end) return [arg];
-    if (arg === '--insecure') return /^(true|false|0|1)$/.test(given[at + 1] ?? '') ? [arg] : ['--insecure=true'];
+    if (arg === '--insecure') return /^(true|false|0|1)$/.test(argv[at + 1] ?? '') ? [arg] : ['--insecure=true'];
     return [arg];
   });
 }
 
 /** The program with the called command; the others are there for `--help`. */
-async function buildProgram(asked: string | undefined): Promise<Command> {
+async function buildProgram(commandName: string | undefined): Promise<Command> {
   const program = new Command('execplane')
     .description('Run commands on your machines over HTTP, with results you can trust.')
     .version(packageVersion(), '-V, --version')
@@ -187,7 +187,7 @@ async function buildProgram(asked: string | undefined): Promise<Command> {
     })
     .exitOverride();
   for (const { name, summary, load } of COMMANDS) {
-    const command = name === asked ? await (await load())() : new Command(name);
+    const command = name === commandName ? await (await load())() : new Command(name);
     program.addCommand(command.summary(summary));
     inheritSettings(program, command);
   }

@@ -13,15 +13,16 @@ type Fetch = CopyOptions & { local: string | undefined; remote: string };
 /** Copies a file from a machine. `local`: undefined for stdout. A file continues where an earlier copy was interrupted. */
 export async function fetchFile(machine: MachineClient, copy: Fetch): Promise<void> {
   const { local, remote } = copy;
-  const known = await machine.files.stat(remote);
-  if (local === undefined) return fetchToStdout(machine, copy, known);
+  const remoteStat = await machine.files.stat(remote);
+  if (local === undefined) return fetchToStdout(machine, copy, remoteStat);
   const path = (await stat(local).catch(() => undefined))?.isDirectory() ? join(local, basename(remote)) : local;
   // The size of a symbolic link or a device says nothing about its content.
-  const identity = known.type === 'file' ? [machine.machineId, remote, known.size, known.modifiedAt] : undefined;
+  const identity =
+    remoteStat.type === 'file' ? [machine.machineId, remote, remoteStat.size, remoteStat.modifiedAt] : undefined;
   const part = await PartialFile.open(path, identity);
   try {
-    await fetchInto(part, machine, copy, known);
-    await part.putInPlace(copy.preserve ? known : undefined);
+    await fetchInto(part, machine, copy, remoteStat);
+    await part.putInPlace(copy.preserve ? remoteStat : undefined);
   } catch (error) {
     // After any other error the part may be wrong.
     await part.close({ keep: copy.signal.aborted || error instanceof UnreachableError });
@@ -33,11 +34,11 @@ async function fetchInto(
   part: PartialFile,
   machine: MachineClient,
   { remote, signal, progress }: Fetch,
-  known: FileStat,
+  remoteStat: FileStat,
 ): Promise<void> {
   const hash = createHash('sha256');
   for await (const piece of part.content()) hash.update(piece);
-  const from = { total: sizeOf(known), offset: part.size };
+  const from = { total: sizeOf(remoteStat), offset: part.size };
   const source = machine.files.stream(remote, { offset: part.size, signal });
   for await (const piece of progress.watch(source, from)) {
     hash.update(piece);
@@ -49,10 +50,10 @@ async function fetchInto(
 async function fetchToStdout(
   machine: MachineClient,
   { remote, signal, progress }: Fetch,
-  known: FileStat,
+  remoteStat: FileStat,
 ): Promise<void> {
   const hash = createHash('sha256');
-  for await (const piece of progress.watch(machine.files.stream(remote, { signal }), { total: sizeOf(known) })) {
+  for await (const piece of progress.watch(machine.files.stream(remote, { signal }), { total: sizeOf(remoteStat) })) {
     hash.update(piece);
     await writeOutput('stdout', piece);
   }

@@ -54,7 +54,7 @@ class BatchRun {
   readonly #lines = new PrefixedLines(new OutputPrinter());
   readonly #ended = new AbortController();
   readonly #failure = Promise.withResolvers<never>();
-  readonly #seen = new Set<string>();
+  readonly #listed = new Set<string>();
   readonly #waiting: Execution[] = [];
   readonly #following = new Set<Promise<void>>();
   /** Executions that did not succeed, for the summary. */
@@ -109,10 +109,10 @@ class BatchRun {
   async #findNew(): Promise<void> {
     const { signal } = this.#ended;
     for (;;) {
-      const asked = { cursor: this.#cursor, limit: 500, signal };
-      const page = await untilReached(() => this.#client.batches.executions(this.#batchId, asked), signal);
-      this.#waiting.push(...page.items.filter(({ execution_id: id }) => !this.#seen.has(id)));
-      for (const { execution_id: id } of page.items) this.#seen.add(id);
+      const query = { cursor: this.#cursor, limit: 500, signal };
+      const page = await untilReached(() => this.#client.batches.executions(this.#batchId, query), signal);
+      this.#waiting.push(...page.items.filter(({ execution_id: id }) => !this.#listed.has(id)));
+      for (const { execution_id: id } of page.items) this.#listed.add(id);
       this.#followMore();
       if (page.next_cursor === undefined) return;
       this.#cursor = page.next_cursor;

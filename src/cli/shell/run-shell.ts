@@ -62,23 +62,23 @@ export async function runShell(client: Execplane, request: ShellRequest): Promis
  * code.
  */
 async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs }: ShellRequest) {
-  const given = new AbortController();
-  const giveUp = async (): Promise<void> => given.abort(notStarted(await reasonOf(handle)));
+  const abort = new AbortController();
+  const giveUp = async (): Promise<void> => abort.abort(notStarted(await reasonOf(handle)));
   const announce = async (): Promise<void> => {
     const reason = await reasonOf(handle);
-    if (reason === undefined || given.signal.aborted) return;
+    if (reason === undefined || abort.signal.aborted) return;
     printError(`execplane: ${waitWords(reason)}\n`);
     printError(`execplane: waiting ${span(waitMs)} for ${machineId} (--wait)\n`);
   };
   const timers = [setTimeout(() => void giveUp(), waitMs), setTimeout(() => void announce(), SILENT_MS)];
-  const signalled = onSignals((code) => given.abort(code));
+  const signalled = onSignals((code) => abort.abort(code));
   try {
-    const { status } = await handle.ready({ signal: given.signal });
+    const { status } = await handle.ready({ signal: abort.signal });
     if (attach === undefined || status === 'ready') return undefined;
     throw new CliError(`the terminal ${handle.terminalId} is ${status}.`, { exitCode: EXECPLANE_FAILED });
   } catch (error) {
-    if (given.signal.aborted && attach === undefined) await handle.close();
-    if (typeof given.signal.reason === 'number') return given.signal.reason;
+    if (abort.signal.aborted && attach === undefined) await handle.close();
+    if (typeof abort.signal.reason === 'number') return abort.signal.reason;
     throw error;
   } finally {
     for (const timer of timers) clearTimeout(timer);
@@ -94,9 +94,9 @@ async function reasonOf(handle: TerminalHandle): Promise<TerminalReason> {
 }
 
 function notStarted(reason: TerminalReason): CliError {
-  const why = reason === undefined ? '' : `: ${reason.message}`;
+  const detail = reason === undefined ? '' : `: ${reason.message}`;
   const hint = 'Wait longer with --wait 10m, or see "execplane machines ls".';
-  return new CliError(`no shell was started${why}.`, { exitCode: EXECPLANE_FAILED, hint });
+  return new CliError(`no shell was started${detail}.`, { exitCode: EXECPLANE_FAILED, hint });
 }
 
 /** A shell whose terminal is that of this process. */

@@ -28,14 +28,14 @@ export async function printList<T>(
   /** The first column is the id. */
   shown: { columns: readonly Column<T>[]; none: string },
 ): Promise<void> {
-  const wanted = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? 50);
+  const limit = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? 50);
   const items: T[] = [];
   let cursor: string | undefined;
   do {
-    const page: Page<T> = await pageOf({ limit: Math.min(MAX_PAGE, wanted - items.length), cursor });
+    const page: Page<T> = await pageOf({ limit: Math.min(MAX_PAGE, limit - items.length), cursor });
     items.push(...page.items);
     cursor = page.next_cursor;
-  } while (cursor !== undefined && items.length < wanted);
+  } while (cursor !== undefined && items.length < limit);
   if (options.json) {
     printJson({ items, ...(cursor === undefined ? {} : { next_cursor: cursor }) });
     return;

@@ -20,8 +20,8 @@ type Flags = Readonly<Record<string, string>>;
 const AGENT_STOP_MS = 50_000;
 
 /** Runs server and agent until a signal, or until the agent cannot run any more. Leaves no process behind. */
-export async function runUp(given: Flags): Promise<void> {
-  const flags = { ...readableWarnings(given), ...given };
+export async function runUp(overrides: Flags): Promise<void> {
+  const flags = { ...readableWarnings(overrides), ...overrides };
   const stop = new AbortController();
   const signals = ['SIGINT', 'SIGTERM', ...(isHangupIgnored() ? [] : ['SIGHUP'])];
   for (const signal of signals) process.on(signal, () => stop.abort());
@@ -113,8 +113,8 @@ function aborted(signal: AbortSignal): Promise<undefined> {
 
 /** The address of the server for the agent and for people: EXECPLANE_URL if it is set, else the address that it listens on. */
 function ownUrl(flags: Flags, config: ServerConfig, port: number): string {
-  const given = flags['url'] ?? environment()['EXECPLANE_URL'];
-  return given ? given.replace(/\/$/, '') : localUrl(config, port);
+  const configured = flags['url'] ?? environment()['EXECPLANE_URL'];
+  return configured ? configured.replace(/\/$/, '') : localUrl(config, port);
 }
 
 /** The URL of the server from this machine. */

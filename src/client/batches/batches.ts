@@ -29,7 +29,7 @@ export class Batches {
     return new List(this.#transport, { path: '/v1/batches', item: BATCH, options });
   }
 
-  /** Returns the batch now, or when it is over or `waitMs` have passed. */
+  /** Returns the batch now, or when it has ended or `waitMs` have passed. */
   get(batchId: string, { waitMs, signal }: WaitOptions = {}): Promise<BatchWire> {
     return this.#transport.json('GET', batchPath(batchId), BATCH, { query: { wait_ms: waitMs }, signal });
   }

@@ -13,12 +13,12 @@ export class Schedules {
     this.#transport = transport;
   }
 
-  /** Runs a command on the machines that the selector names, or that match it then, whenever `cron` or `every` says. */
+  /** Creates a schedule: a command that runs at the times of `cron` or `every`, on the machines that the selector names or matches then. */
   create(body: CreateSchedule): Promise<ScheduleWire> {
     return this.#transport.json('POST', '/v1/schedules', SCHEDULE, { body });
   }
 
-  /** Tells when such a schedule would be due next. Keeps nothing. */
+  /** Returns the next times of a schedule without creating it. */
   async preview(body: Pick<CreateSchedule, 'cron' | 'every' | 'time_zone'>): Promise<string[]> {
     const answer = await this.#transport.json('POST', '/v1/schedules/preview', SCHEDULE_PREVIEW, { body });
     return answer.next_runs;
@@ -29,32 +29,32 @@ export class Schedules {
     return new List(this.#transport, { path: '/v1/schedules', item: SCHEDULE, options });
   }
 
-  /** `nextRuns`: so many of the times at which it is due next, in `next_runs`. */
+  /** Returns the schedule. `nextRuns`: number of next times to include, in `next_runs`. */
   get(scheduleId: string, { nextRuns }: { nextRuns?: number } = {}): Promise<ScheduleWire> {
     return this.#transport.json('GET', schedulePath(scheduleId), SCHEDULE, { query: { next_runs: nextRuns } });
   }
 
-  /** Changes what is given. With `command` all that it runs with is given anew. */
+  /** Changes the fields in `body`. With `command` all fields of the command are replaced. */
   update(scheduleId: string, body: UpdateSchedule): Promise<ScheduleWire> {
     return this.#transport.json('PATCH', schedulePath(scheduleId), SCHEDULE, { body });
   }
 
-  /** Leaves out all ticks until it is resumed. */
+  /** Skips all ticks until the schedule is resumed. */
   pause(scheduleId: string): Promise<ScheduleWire> {
     return this.update(scheduleId, { paused: true });
   }
 
-  /** Goes on with the next tick from now. */
+  /** Resumes the schedule with the next tick from now. */
   resume(scheduleId: string): Promise<ScheduleWire> {
     return this.update(scheduleId, { paused: false });
   }
 
-  /** Deletes the schedule and its history. What it has started runs on. */
+  /** Deletes the schedule and its history. Batches that it has started continue. */
   remove(scheduleId: string): Promise<ScheduleWire> {
     return this.#transport.json('DELETE', schedulePath(scheduleId), SCHEDULE);
   }
 
-  /** Lists what became of its ticks, newest first. */
+  /** Lists the outcomes of its ticks, newest first. */
   runs(scheduleId: string, options: PageOptions = {}): List<ScheduleRunWire> {
     return new List(this.#transport, { path: `${schedulePath(scheduleId)}/runs`, item: SCHEDULE_RUN, options });
   }

@@ -6,42 +6,42 @@ export interface OutageListener {
   back(): void;
 }
 
-/** Following is given up if the server cannot be reached for this long, ms. */
+/** Time without a connection after which following ends with an error, ms. */
 const OUTAGE_MS = 300_000;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
-/** Fewer failures in a row pass quickly and are not reported. */
+/** Number of consecutive failures from which an outage is reported. Fewer pass quickly. */
 const TOLD_FAILURES = 3;
 
-/** The server's absence, from the first failure to the next stream that opens. */
+/** An outage of the server, from the first failure to the next stream that opens. */
 export class Absence {
   readonly #outage: OutageListener | undefined;
   #since: number | undefined;
-  /** Streams that broke since data last came. */
+  /** Number of streams that broke since data last arrived. */
   #failures = 0;
-  #told = false;
+  #reported = false;
 
   constructor(outage: OutageListener | undefined) {
     this.#outage = outage;
   }
 
-  /** A stream has opened. However long it is silent, its break begins a new absence. */
+  /** Ends the outage when a stream has opened. A later break begins a new outage. */
   over(): void {
     this.#since = undefined;
-    if (this.#told) this.#outage?.back();
-    this.#told = false;
+    if (this.#reported) this.#outage?.back();
+    this.#reported = false;
   }
 
-  /** Data has come. */
-  heard(): void {
+  /** Records that data has arrived. */
+  dataReceived(): void {
     this.#failures = 0;
   }
 
-  /** Counts a failure. Returns whether it is one too many. */
+  /** Counts a failure. Returns whether the outage is too long. */
   isTooLong(error: unknown): boolean {
     const now = performance.now();
     this.#since ??= now;
-    if (this.#failures + 1 >= TOLD_FAILURES && !this.#told && error instanceof Error) {
-      this.#told = true;
+    if (this.#failures + 1 >= TOLD_FAILURES && !this.#reported && error instanceof Error) {
+      this.#reported = true;
       this.#outage?.away(error);
     }
     return now - this.#since > OUTAGE_MS;

@@ -13,7 +13,7 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
-/** A connection that is silent for this long is dead. */
+/** Time without data after which a connection counts as broken, ms. */
 const SILENCE_MS = 60_000;
 
 /** Yields all entries after `after`, oldest first, once each, over any number of broken connections. Throws ExecplaneError. */
@@ -25,7 +25,7 @@ export async function* exportAudit(transport: Transport, options: ExportOptions)
     try {
       for await (const entry of entriesAfter(transport, after, signal)) {
         after = entry.audit_id;
-        absence.heard();
+        absence.dataReceived();
         yield entry;
       }
       return;

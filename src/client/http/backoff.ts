@@ -1,6 +1,6 @@
 /** Delays between attempts. */
 
-/** A delay that doubles from `firstMs` to `maxMs`. It varies by half, so that many clients do not come back at once. */
+/** Returns a delay that doubles from `firstMs` to `maxMs`. It varies by half, so that clients reconnect at different times. */
 export function backoffMs(failures: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }): number {
   return Math.min(maxMs, firstMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
 }

@@ -1,4 +1,4 @@
-/** The errors of the client. A command that fails is data; these mean that Execplane, or the connection to it, failed. */
+/** The errors of the client: failures of Execplane or of the connection to it. A command that fails is a result, not an error. */
 import type { ApiErrorCode } from '../../core/errors.ts';
 
 /** Base of every error of this library, except those of `AbortSignal`. */
@@ -8,7 +8,7 @@ export class ExecplaneError extends Error {
 
 /** A field of a request that the server refused. */
 export interface FieldError {
-  /** Such as `body.command[1]`. */
+  /** Path of the field, such as `body.command[1]`. */
   location: string;
   message: string;
 }
@@ -72,7 +72,7 @@ export class UnreachableError extends ExecplaneError {
   }
 }
 
-/** The answer is not one of the API: a redirect, a page of a proxy, another server, or a server of another version. */
+/** The answer is not one of the API: it is a redirect, or comes from a proxy, another server, or a server of another version. */
 export class UnexpectedAnswerError extends ExecplaneError {
   override readonly name = 'UnexpectedAnswerError';
   readonly status: number;
@@ -88,9 +88,9 @@ export class UnexpectedAnswerError extends ExecplaneError {
     const { status, headers } = response;
     const location = headers.get('location') ?? undefined;
     const type = headers.get('content-type') ?? 'no content type';
-    const what = location === undefined ? `HTTP ${status} with ${type}` : `a redirect (${status}) to ${location}`;
-    const why = mismatch === undefined ? '' : `, in which ${mismatch}`;
-    super(`${origin} does not answer as Execplane does: it answers ${what}${why}`);
+    const received = location === undefined ? `HTTP ${status} with ${type}` : `a redirect (${status}) to ${location}`;
+    const detail = mismatch === undefined ? '' : `, in which ${mismatch}`;
+    super(`${origin} does not answer as Execplane does: it answers ${received}${detail}`);
     this.status = status;
     this.location = location;
     this.mismatch = mismatch;
@@ -111,7 +111,7 @@ export class OutputTruncatedError extends ExecplaneError {
   }
 }
 
-/** Reads a refusal. If the body was cut off, the status alone counts. */
+/** Reads a refusal. Without a complete body, only the status is used. */
 export async function readRefusal(
   response: Response,
   origin: string,
@@ -124,13 +124,13 @@ export async function readRefusal(
   return new RefusedError(response, body ?? {}, path);
 }
 
-/** Whether the same request may work in a moment. */
+/** Whether the same request may succeed soon. */
 export function isRetryable(error: unknown): boolean {
   if (error instanceof RefusedError || error instanceof UnexpectedAnswerError) return error.retryable;
   return error instanceof UnreachableError;
 }
 
-/** Undefined if the text is not a JSON object. */
+/** Parses a JSON object. Undefined if the text is not one. */
 export function parseObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -150,7 +150,7 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }
 
-/** `fetch` says only "fetch failed"; the reason is in its cause. */
+/** Returns the message of the innermost cause. The message of `fetch` itself is only "fetch failed". */
 function innermostMessage(error: unknown): string {
   let message = String(error);
   for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) {

@@ -1,8 +1,8 @@
 import { ExecplaneError } from './errors.ts';
 
 /**
- * Yields the body of a response, piece by piece. Throws if it breaks off, or if no piece comes for `silenceMs` while it is read. Time
- * that the caller takes for a piece does not count.
+ * Yields the body of a response in pieces. Throws if it breaks off, or if no piece arrives for `silenceMs` during a read. The time that the
+ * caller takes for a piece does not count.
  */
 export async function* readChunks(response: Response, silenceMs: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();

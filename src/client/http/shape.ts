@@ -1,4 +1,4 @@
-/** Checks that an answer has the fields which src/api describes: an answer may come from a proxy, or from an older server. */
+/** Checks that an answer has the fields described by src/api: it may come from a proxy, or from an older server. */
 
 /** The type of a field. An array contains the type of its items; an object, its fields: `name?` is optional, `*` is any name. */
 export type Field = 'string' | 'number' | 'boolean' | 'any' | readonly [Field] | Fields;
@@ -11,8 +11,8 @@ declare const TYPE: unique symbol;
 export type Shape<T> = Fields & { readonly [TYPE]?: T };
 
 /**
- * Returns what is wrong with a value, such as "`items[0].status` is missing"; undefined if it has all fields of the shape. Fields that
- * the shape does not name are allowed: a newer server may send them.
+ * Returns the first difference between a value and a shape, such as "`items[0].status` is missing"; undefined if it has all fields of the
+ * shape. Additional fields are allowed, because a newer server may send them.
  */
 export function mismatch(value: unknown, field: Field, path = ''): string | undefined {
   if (field === 'any') return undefined;
@@ -45,10 +45,10 @@ function isList(field: Field): field is readonly [Field] {
   return Array.isArray(field);
 }
 
-function expected(fits: boolean, value: unknown, what: string, path: string): string | undefined {
+function expected(fits: boolean, value: unknown, typeName: string, path: string): string | undefined {
   if (fits) return undefined;
   const place = path === '' ? 'the answer' : `\`${path}\``;
-  return value === undefined ? `${place} is missing` : `${place} is not ${what}`;
+  return value === undefined ? `${place} is missing` : `${place} is not ${typeName}`;
 }
 
 function firstOf<T>(values: Iterable<T>, find: (value: T) => string | undefined): string | undefined {

@@ -15,7 +15,7 @@ import { hasShape, mismatch, type Shape } from './shape.ts';
 export interface TransportOptions {
   /** Address of the server, such as `https://execplane.example.com`. A path before `/v1` is kept. */
   url: string | URL;
-  /** Sent as `Authorization: Bearer`. Without one, the cookies of the page count. */
+  /** Sent as `Authorization: Bearer`. Without it the cookies of the page are used. */
   apiKey?: string;
   /** Replaces the platform's `fetch`. */
   fetch?: typeof fetch;
@@ -44,7 +44,7 @@ export interface Call {
   attempts?: number;
 }
 
-/** A server that waits for an end answers within a minute. */
+/** Time limit for an answer, ms. A server that waits for an end answers within a minute. */
 const ANSWER_TIMEOUT_MS = 70_000;
 const DEFAULT_ATTEMPTS = 4;
 const RETRY = { firstMs: 250, maxMs: 10_000 };
@@ -63,7 +63,7 @@ export class Transport {
     this.#options = options;
   }
 
-  /** Returns the JSON of the answer, which has the shape. If an answer breaks off, asks for it again. Throws ExecplaneError. */
+  /** Returns the JSON of the answer, which has the shape. Repeats the request if an answer breaks off. Throws ExecplaneError. */
   json<T>(method: string, path: string, shape: Shape<T>, call: Call = {}): Promise<T> {
     return this.#retry(method, path, call, async (response) => {
       const value = parseObject(await response.text());
@@ -73,12 +73,12 @@ export class Transport {
     });
   }
 
-  /** Returns a successful response as soon as its headers have come. The caller reads the body. Throws ExecplaneError. */
+  /** Returns a successful response once its headers have arrived. The caller reads the body. Throws ExecplaneError. */
   open(method: string, path: string, call: Call = {}): Promise<Response> {
     return this.#retry(method, path, call, (response) => response);
   }
 
-  /** Opens a WebSocket. Its query alone authenticates it: browsers set no header on a WebSocket. */
+  /** Opens a WebSocket. It is authenticated by its query, because browsers cannot set headers on a WebSocket. */
   webSocket(path: string, query: Query): WebSocket {
     const url = this.#url(path, query).replace(/^http/, 'ws');
     return this.#options.webSocket?.(url) ?? new WebSocket(url);
@@ -93,8 +93,8 @@ export class Transport {
       } catch (error) {
         call.signal?.throwIfAborted();
         if (!isRetryable(error) || failures + 1 >= attempts) throw error;
-        const asked = error instanceof RefusedError ? error.retryAfterMs : undefined;
-        await pause(Math.min(asked ?? backoffMs(failures, RETRY), RETRY.maxMs), call.signal);
+        const requestedMs = error instanceof RefusedError ? error.retryAfterMs : undefined;
+        await pause(Math.min(requestedMs ?? backoffMs(failures, RETRY), RETRY.maxMs), call.signal);
       }
     }
   }
@@ -108,7 +108,7 @@ export class Transport {
       headers['content-type'] ??= call.bytes === undefined ? 'application/json' : 'application/octet-stream';
     }
     if (method !== 'GET' && method !== 'HEAD' && call.bytes === undefined) headers['idempotency-key'] = randomKey();
-    // A redirect would take the key to another server, and turn a POST into a GET.
+    // A redirect would send the key to another server, and turn a POST into a GET.
     return { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) };
   }
 
@@ -137,7 +137,8 @@ export class Transport {
   #url(path: string, query: Query = {}): string {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
-      for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) search.append(name, String(one));
+      for (const item of Array.isArray(value) ? value : [value])
+        if (item !== undefined) search.append(name, String(item));
     }
     return `${this.base}${path}${search.size === 0 ? '' : `?${search}`}`;
   }

@@ -28,7 +28,7 @@ export class TerminalError extends ExecplaneError {
   }
 }
 
-/** A shell on a connected machine starts within milliseconds, so the first requests follow each other quickly. */
+/** First interval of polls, ms. It is short, because a shell on a connected machine starts within milliseconds. */
 const FIRST_POLL_MS = 25;
 const MAX_POLL_MS = 1000;
 
@@ -62,7 +62,7 @@ export class TerminalHandle {
     return this.#transport.json('GET', this.#path, TERMINAL, { query: { include: include?.join(',') }, signal });
   }
 
-  /** Settles when its shell was started, however long the machine is offline. Throws TerminalError if it could not be started. */
+  /** Settles when its shell has started, without a time limit. Throws TerminalError if it could not be started. */
   async ready({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
     for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(waitMs * 2, MAX_POLL_MS)) {
       const terminal = await this.get({ signal });
@@ -72,7 +72,7 @@ export class TerminalHandle {
     }
   }
 
-  /** Connects to it. Output comes from the scrollback on, or from `offset`. */
+  /** Connects to the terminal. Output begins with the scrollback, or at `offset`. */
   attach(options: AttachOptions = {}): TerminalStream {
     return new TerminalStream(this.#transport, this.#path, options);
   }

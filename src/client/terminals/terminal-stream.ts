@@ -1,4 +1,4 @@
-/** A connection to a terminal that is restored by itself: every byte of output arrives once, in order, until the shell has ended. */
+/** A connection to a terminal that reconnects by itself: every byte of output arrives once, in order, until the shell has ended. */
 import { backoffMs, pause } from '../http/backoff.ts';
 import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
@@ -19,13 +19,13 @@ export interface TerminalSize {
   height: number;
 }
 
-/** Events to report to the person at the terminal. */
+/** Events to report to the user of the terminal. */
 export interface TerminalListener {
-  /** The connection broke, or could not be made, and is tried again. Called once for each outage. */
+  /** Called once for each outage: the connection broke or could not be opened, and is tried again. */
   away?(reason: Error): void;
-  /** The connection is back. No output was missed. */
+  /** Called when the connection is open again. No output was missed. */
   back?(): void;
-  /** Input was dropped, because the machine's agent is offline and too much input waits for it. */
+  /** Called when input was dropped, because the machine's agent is offline and too much input waits for it. */
   inputLost?(): void;
 }
 
@@ -48,9 +48,9 @@ export interface TerminalEnd {
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
 const CONNECT_TIMEOUT_MS = 20_000;
-/** A first connection is given up after this many attempts; a later one is not. */
+/** Maximum number of attempts for the first connection. A later one is tried without end. */
 const FIRST_ATTEMPTS = 4;
-/** Bytes of output that may wait to be read. With more, the connection is closed, and opened again once all was read. */
+/** Maximum bytes of unread output. Above it the connection is closed, and opened again once all was read. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** Bytes of input that may wait to be sent. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
@@ -107,14 +107,14 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.output[Symbol.asyncIterator]();
   }
 
-  /** Input that is not sent yet, in bytes. */
+  /** Number of bytes of unsent input. */
   get unsentBytes(): number {
     return this.#unsent.reduce((sum, { length }) => sum + length, this.#socket?.bufferedAmount ?? 0);
   }
 
   /**
-   * Sends input to the terminal. Without a connection the input waits for the next one. Returns false, and drops it, if 1 MiB waits
-   * already. Input that was on its way when a connection broke may be lost; it is never sent twice.
+   * Sends input to the terminal. Without a connection the input waits for the next one. Returns false and drops the input if 1 MiB waits
+   * already. Input that was being sent when a connection broke may be lost; it is never sent twice.
    */
   write(input: string | Uint8Array): boolean {
     const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : new Uint8Array(input);
@@ -253,7 +253,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     try {
       this.#controller?.close();
     } catch {
-      // Its reader has cancelled it.
+      // The reader has cancelled the stream.
     }
   }
 

@@ -51,16 +51,16 @@ function Drawing({ title, summary, times, series, format, stacked = false }: Cha
     const element = place.current;
     if (element === null) return undefined;
     let chart: UPlot | undefined;
-    let gone = false;
+    let disposed = false;
     const resize = new ResizeObserver(() => chart?.setSize({ width: innerWidthOf(element), height: HEIGHT_PX }));
     void import('uplot').then(({ default: Plot }) => {
-      if (gone) return;
+      if (disposed) return;
       const options = optionsOf({ Plot, element, series, format, stacked });
       chart = new Plot(options, [times.slice(), ...drawn(series, stacked)], element);
       resize.observe(element);
     });
     return () => {
-      gone = true;
+      disposed = true;
       resize.disconnect();
       chart?.destroy();
     };
@@ -114,7 +114,7 @@ function optionsOf(p: {
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+    scales: { y: { range: (_, __, maximum) => [0, Math.max(1, maximum * 1.1)] } },
     axes: [
       { ...axis, size: 28, values: (_, ticks) => timeTexts(ticks) },
       { ...axis, size: 64, values: (_, ticks) => ticks.map(p.format) },

@@ -103,11 +103,11 @@ export function OutputViewer(props: ViewerProps) {
 
 /** Updates the layout with the lines that were added or changed since the last call. */
 function useUpdatedLayout(log: OutputLog, layout: RowLayout, version: number): void {
-  const seen = useRef({ layout, version });
-  if (seen.current.layout === layout && seen.current.version === version) return;
+  const shown = useRef({ layout, version });
+  if (shown.current.layout === layout && shown.current.version === version) return;
   const from = log.takeChangedFrom();
-  if (seen.current.layout === layout) layout.update(from);
-  seen.current = { layout, version };
+  if (shown.current.layout === layout) layout.update(from);
+  shown.current = { layout, version };
 }
 
 function useSize(element: RefObject<HTMLElement | null>): { height: number; width: number; charPx: number } {

@@ -24,17 +24,17 @@ export function joiningState(p: {
   now: number;
 }): Joining {
   const { token, usable, machines, audit } = p;
-  const gone = usable !== undefined && !usable.some(({ join_token_id: id }) => id === token.join_token_id);
+  const isUsed = usable !== undefined && !usable.some(({ join_token_id: id }) => id === token.join_token_id);
   const enrolled = audit.find(
     ({ at, action, machine_id: machineId }) =>
       action === 'machine.enrol' &&
       at >= token.created_at &&
-      (token.machine_id === undefined ? gone : machineId === token.machine_id),
+      (token.machine_id === undefined ? isUsed : machineId === token.machine_id),
   )?.machine_id;
   if (enrolled !== undefined) {
     const machine = machines.find(({ machine_id: id }) => id === enrolled);
     return { state: machine?.status.phase === 'running' ? 'joined' : 'enrolled', machineId: enrolled };
   }
-  if (gone && p.now >= Date.parse(token.expires_at)) return { state: 'expired' };
+  if (isUsed && p.now >= Date.parse(token.expires_at)) return { state: 'expired' };
   return { state: 'waiting', long: p.waitedMs > LONG_WAIT_MS };
 }

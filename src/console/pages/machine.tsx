@@ -91,12 +91,12 @@ function Facts({ machine }: { machine: Machine }) {
 }
 
 function Actions({ machine }: { machine: Machine }) {
-  const [asked, setAsked] = useState<'change' | 'rotate' | 'remove'>();
+  const [openDialog, setOpenDialog] = useState<'change' | 'rotate' | 'remove'>();
   const mayRun = useMay('executions:write');
   const mayChange = useMay('machines:write');
   const isAdmin = useMay('admin');
   const { machine_id: machineId, status, provider } = machine;
-  const close = () => setAsked(undefined);
+  const close = () => setOpenDialog(undefined);
   return (
     <div className="row">
       {(mayChange || mayRun) && status.phase === 'sleeping' && status.reason !== 'agent_away' && (
@@ -106,17 +106,17 @@ function Actions({ machine }: { machine: Machine }) {
         <Power machineId={machineId} verb="sleep" text="Put to sleep" />
       )}
       {isAdmin && status.phase === 'running' && (
-        <button type="button" className="button" onClick={() => setAsked('rotate')}>
+        <button type="button" className="button" onClick={() => setOpenDialog('rotate')}>
           Rotate credential
         </button>
       )}
       {mayChange && (
-        <button type="button" className="button" onClick={() => setAsked('change')}>
+        <button type="button" className="button" onClick={() => setOpenDialog('change')}>
           Change
         </button>
       )}
       {mayChange && (
-        <button type="button" className="button danger" onClick={() => setAsked('remove')}>
+        <button type="button" className="button danger" onClick={() => setOpenDialog('remove')}>
           Remove
         </button>
       )}
@@ -130,9 +130,9 @@ function Actions({ machine }: { machine: Machine }) {
           Run a command
         </Link>
       )}
-      {asked === 'change' && <EditMachine machine={machine} onClose={close} />}
-      {asked === 'rotate' && <Rotate machineId={machineId} onClose={close} />}
-      {asked === 'remove' && <Remove machineId={machineId} onClose={close} />}
+      {openDialog === 'change' && <EditMachine machine={machine} onClose={close} />}
+      {openDialog === 'rotate' && <Rotate machineId={machineId} onClose={close} />}
+      {openDialog === 'remove' && <Remove machineId={machineId} onClose={close} />}
     </div>
   );
 }

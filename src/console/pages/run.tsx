@@ -34,7 +34,7 @@ async function start(form: RunForm): Promise<string> {
 export function RunPage() {
   const [parameters] = useSearchParams();
   const [form, setForm] = useState(() => formFrom(parameters));
-  const [tried, setTried] = useState(false);
+  const [isSubmitted, setSubmitted] = useState(false);
   const [, navigate] = useLocation();
   const faults = faultsOf(form);
   const running = useMutation({
@@ -42,10 +42,10 @@ export function RunPage() {
     onSuccess: (page) => navigate(page),
   });
   const submit = () => {
-    setTried(true);
+    setSubmitted(true);
     if (Object.keys(faults).length === 0) running.mutate();
   };
-  const shown = tried ? faults : {};
+  const shown = isSubmitted ? faults : {};
   return (
     <>
       <div className="page-head">

@@ -122,11 +122,11 @@ function LabelFields({ form, setForm, wrong, machines }: FieldProps<Faults>) {
 
 /** Undefined while the labels are not complete. Removed machines match nothing. */
 function matchingMachines(form: RunForm, machines: readonly Machine[]): Machine[] | undefined {
-  const wanted = labelsOf(form);
-  if (wanted === undefined) return undefined;
+  const selector = labelsOf(form);
+  if (selector === undefined) return undefined;
   return machines.filter(
     ({ labels = {}, status }) =>
-      status.phase !== 'destroyed' && Object.entries(wanted).every(([key, value]) => labels[key] === value),
+      status.phase !== 'destroyed' && Object.entries(selector).every(([key, value]) => labels[key] === value),
   );
 }
 

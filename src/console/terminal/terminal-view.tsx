@@ -23,14 +23,14 @@ export function TerminalView({ path }: { path: string }) {
     const element = place.current;
     if (element === null) return undefined;
     let stop: (() => void) | undefined;
-    let gone = false;
+    let disposed = false;
     void openTerminal(element, path, setStream).then(({ terminal, dispose }) => {
-      if (gone) return dispose();
+      if (disposed) return dispose();
       stop = dispose;
       opened.current = terminal;
     });
     return () => {
-      gone = true;
+      disposed = true;
       stop?.();
       opened.current = undefined;
     };

@@ -1,6 +1,6 @@
 /**
- * Gives memory back to the system after a burst. V8 frees the buffers of a burst late, and the C allocator keeps what was freed between
- * what is in use: without this a process keeps the memory of its worst moment.
+ * Returns memory to the system after a burst. V8 frees the buffers of a burst late, and the C allocator keeps freed memory between memory in
+ * use. Without this a process would keep its peak memory.
  */
 import { performance } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
@@ -8,13 +8,13 @@ import { runInNewContext } from 'node:vm';
 import { prebuiltPath } from './prebuilt.ts';
 
 const INTERVAL_MS = 10_000;
-/** A collection stops the process for some tens of ms: it waits until the process does less than this, as a share of the interval. */
+/** Share of busy time in an interval below which a collection may run: it stops the process for some tens of ms. */
 const IDLE_BELOW = 0.1;
-/** V8 frees the buffers that a collection found on another thread, within this time. */
+/** Time within which V8 frees the buffers that a collection found, on another thread, ms. */
 const SWEEP_MS = 1000;
-/** One collection may leave what the next one finds. After this many, what is left is in use. */
+/** Maximum number of collections in a row: each may find garbage that the one before it left. */
 const MAX_TRIES = 3;
-/** Growth that is worth a return. */
+/** Growth from which memory is returned, in bytes. */
 const WORTH_BYTES = 16 * 1024 * 1024;
 
 export interface MemoryReturnDeps {
@@ -22,12 +22,12 @@ export interface MemoryReturnDeps {
   resident: () => number;
   /** Share of the time since the last call in which the event loop was busy. */
   busy: () => number;
-  /** Collects garbage, and soon after that gives back what is free. */
+  /** Collects garbage, and soon afterwards returns free memory to the system. */
   giveBack: () => void;
   intervalMs: number;
 }
 
-/** Returns memory whenever the process has grown and is idle. `stop` ends it. It keeps no process alive. */
+/** Starts to return memory whenever the process has grown and is idle, until `stop`. It keeps no process alive. */
 export function startMemoryReturn(deps: Partial<MemoryReturnDeps> = {}): { stop(): void } {
   const { resident, busy, giveBack, intervalMs } = { ...ofThisProcess(), ...deps };
   let base = resident();

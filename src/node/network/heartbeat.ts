@@ -1,10 +1,10 @@
-/** Notices that the other side of a WebSocket is gone, although no close of the connection ever came. */
+/** Detects a dead peer of a WebSocket whose connection was never closed. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
 /**
- * Pings every `intervalMs`, and calls `silent` if nothing came in for two intervals; bytes of a long message count. While this side itself
- * does not read (it is paused), silence means nothing. Calls `beat` at each interval. Returns the function that stops it.
+ * Pings every `intervalMs`, and calls `silent` if no byte was received for two intervals; bytes of a long message count. While this side is
+ * paused and does not read, the peer does not count as silent. Calls `beat` at each interval. Returns the function that stops it.
  */
 export function startHeartbeat(
   ws: WebSocket,
@@ -13,12 +13,12 @@ export function startHeartbeat(
   silent: () => void,
   beat: () => void = () => {},
 ): () => void {
-  let seen = socket.bytesRead;
+  let bytesSeen = socket.bytesRead;
   let quietIntervals = 0;
   const timer = setInterval(() => {
     beat();
-    quietIntervals = socket.bytesRead === seen && !ws.isPaused ? quietIntervals + 1 : 0;
-    seen = socket.bytesRead;
+    quietIntervals = socket.bytesRead === bytesSeen && !ws.isPaused ? quietIntervals + 1 : 0;
+    bytesSeen = socket.bytesRead;
     if (quietIntervals >= 2) silent();
     else ws.ping();
   }, intervalMs);

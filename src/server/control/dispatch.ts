@@ -90,11 +90,19 @@ export class Dispatcher {
   }
 
   #newExecution(request: CreateRequest, input: SecretInput, now: number): NewExecution {
-    const { actor, idempotency, trace, env, stdin, startWithinMs = this.#deps.settings.queueTtlMs, ...asked } = request;
+    const {
+      actor,
+      idempotency,
+      trace,
+      env,
+      stdin,
+      startWithinMs = this.#deps.settings.queueTtlMs,
+      ...fields
+    } = request;
     const executionId = freshId(request.isTerminal ? 'term' : 'ex', now);
     const sealedInput = this.#deps.sealer.seal(executionId, input);
     return {
-      ...asked,
+      ...fields,
       executionId,
       envKeys: Object.keys(env).sort(),
       stdinMode: stdin.mode,

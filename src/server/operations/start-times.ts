@@ -15,10 +15,10 @@ export function startName(ms: number): string {
 export function startPercentile(counts: ReadonlyMap<string, number>, share: number): number | undefined {
   const names = [...BOUNDS.map((bound) => [`${PREFIX}${bound}`, bound] as const), [OPEN, 2 * 3_600_000] as const];
   const total = names.reduce((sum, [name]) => sum + (counts.get(name) ?? 0), 0);
-  let seen = 0;
+  let counted = 0;
   for (const [name, bound] of names) {
-    seen += counts.get(name) ?? 0;
-    if (total > 0 && seen >= total * share) return bound;
+    counted += counts.get(name) ?? 0;
+    if (total > 0 && counted >= total * share) return bound;
   }
   return undefined;
 }

@@ -61,9 +61,9 @@ function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
   const lastLine = stdout().trimEnd().split('\n').at(-1) ?? '';
   const answer = readAnswer(lastLine);
   if (answer !== undefined) return answer;
-  const how = exit.signal === null ? `exited with code ${exit.code}` : `was ended by ${exit.signal}`;
+  const ending = exit.signal === null ? `exited with code ${exit.code}` : `was ended by ${exit.signal}`;
   const output = stderr().trim();
-  return failure(`the hook ${how} without an answer${output === '' ? '' : `: ${output}`}`, isRetryable(exit));
+  return failure(`the hook ${ending} without an answer${output === '' ? '' : `: ${output}`}`, isRetryable(exit));
 }
 
 /** Whether a hook is tried again: it was killed, or reported a temporary failure. */

@@ -26,14 +26,14 @@ export async function firstCredential(options: FirstCredentialOptions): Promise<
       `this machine is not enrolled yet: set EXECPLANE_JOIN_TOKEN to a token from "execplane tokens create" (${dir} has no credential).`,
     );
   }
-  let told = '';
+  let lastMessage = '';
   for (;;) {
     try {
       return await enrol(token);
     } catch (error) {
       if (!(error instanceof EnrolRefusedError)) throw error;
-      log[error.message === told ? 'debug' : 'warn'](`${error.message} Trying again slowly.`);
-      told = error.message;
+      log[error.message === lastMessage ? 'debug' : 'warn'](`${error.message} Trying again slowly.`);
+      lastMessage = error.message;
     }
     await pause(refusedDelay(Math.random()));
     token = readAgain(options) ?? token;

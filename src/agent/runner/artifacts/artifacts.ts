@@ -15,12 +15,12 @@ export interface ArtifactOwner {
 export class Artifacts {
   /** Absent if the disk had no room for a drop folder. */
   readonly folder: string | undefined;
-  readonly #wanted: StartArtifacts;
+  readonly #request: StartArtifacts;
   readonly #owner: ArtifactOwner;
   #collection: Collection | undefined;
 
-  constructor(wanted: StartArtifacts, owner: ArtifactOwner) {
-    this.#wanted = wanted;
+  constructor(request: StartArtifacts, owner: ArtifactOwner) {
+    this.#request = request;
     this.#owner = owner;
     this.folder = makeDropFolder(owner);
   }
@@ -34,16 +34,16 @@ export class Artifacts {
   async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
     const isEmpty = folder === undefined || removeEmptyDropFolder(folder);
-    if (isEmpty && this.#wanted.declared.length === 0) return undefined;
+    if (isEmpty && this.#request.declared.length === 0) return undefined;
     const { isAgent, ...identity } = this.#owner;
-    const plan: CollectionPlan = { startedIn, wanted: this.#wanted, ...(isAgent ? {} : { identity }) };
+    const plan: CollectionPlan = { startedIn, request: this.#request, ...(isAgent ? {} : { identity }) };
     this.#collection = new Collection(isEmpty ? plan : { ...plan, folder }, host);
     const missing = await this.#collection.run();
     // The folder of another user is not removed: symbolic links in it could lead root to other files.
     if (!isEmpty && isAgent && !this.#collection.done)
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     this.#collection = undefined;
-    const required = this.#wanted.declared.filter((one) => one.if_missing === 'fail').map(({ path }) => path);
+    const required = this.#request.declared.filter((file) => file.if_missing === 'fail').map(({ path }) => path);
     return required.find((path) => missing.includes(path));
   }
 

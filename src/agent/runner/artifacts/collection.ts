@@ -27,7 +27,7 @@ export interface CollectionPlan {
   /** The drop folder, if it is not empty. */
   folder?: string;
   startedIn: StartDirectory;
-  wanted: StartArtifacts;
+  request: StartArtifacts;
   /** The user that the command ran as, if that is not the agent's own user. */
   identity?: { uid: number; gid: number };
 }
@@ -61,7 +61,7 @@ export class Collection {
 
   /** Collects, at most for the time of the plan. Settles with the declared paths that matched nothing. Does not reject. */
   async run(): Promise<readonly string[]> {
-    const { timeout_ms: timeoutMs } = this.#plan.wanted;
+    const { timeout_ms: timeoutMs } = this.#plan.request;
     const timer = setTimeout(() => this.stop(`collecting took longer than ${timeoutMs} ms`), timeoutMs);
     try {
       await this.#read();
@@ -105,7 +105,7 @@ export class Collection {
   }
 
   #task(): CollectorTask {
-    const { folder, startedIn, wanted } = this.#plan;
+    const { folder, startedIn, request: wanted } = this.#plan;
     const declared = wanted.declared.map(({ path, name }) => ({ path, ...(name !== undefined && { name }) }));
     const limits = { maxFiles: MAX_ARTIFACTS, maxBytes: wanted.max_bytes };
     return { ...startedIn, declared, ...limits, ...(folder !== undefined && { folder }) };
@@ -145,8 +145,8 @@ export class Collection {
     const open = this.#open;
     if (open === undefined) return;
     open.bytes += piece.length;
-    if (open.bytes > this.#plan.wanted.max_bytes) {
-      this.#skip(open.name, `it is larger than ${this.#plan.wanted.max_bytes} bytes`);
+    if (open.bytes > this.#plan.request.max_bytes) {
+      this.#skip(open.name, `it is larger than ${this.#plan.request.max_bytes} bytes`);
       return;
     }
     open.hash.update(piece);

@@ -67,9 +67,9 @@ class Collector {
   #take(found: Generator<Found>, nameOf: (path: string) => string): number {
     let files = 0;
     try {
-      for (const one of found) {
-        const name = nameOf(one.path);
-        if ('reason' in one) this.#skip(name, one.reason);
+      for (const entry of found) {
+        const name = nameOf(entry.path);
+        if ('reason' in entry) this.#skip(name, entry.reason);
         else {
           files += 1;
           if (this.#names.has(name)) continue;
@@ -78,7 +78,7 @@ class Collector {
             break;
           }
           this.#names.add(name);
-          this.#copy(name, one.open);
+          this.#copy(name, entry.open);
         }
       }
     } catch (error) {

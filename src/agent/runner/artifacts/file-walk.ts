@@ -25,9 +25,9 @@ export class FileWalk {
 
   /** Yields the files below `cwd` that a pattern matches. */
   *matching(cwd: string, pattern: string): Generator<Found> {
-    const wanted = pattern.replace(/\/$/, '').replace(/^(\.\/)+/, '');
-    const segments = wanted.split('/');
-    const isWanted = (path: string) => matchesPath(wanted, path) || matchesPath(`${wanted}/**`, path);
+    const relativePattern = pattern.replace(/\/$/, '').replace(/^(\.\/)+/, '');
+    const segments = relativePattern.split('/');
+    const isWanted = (path: string) => matchesPath(relativePattern, path) || matchesPath(`${relativePattern}/**`, path);
     const leadsOn = (path: string) => mayLeadTo(segments, path.split('/')) || isWanted(path);
     for (const found of this.#inFolder(cwd, leadsOn)) if (isWanted(found.path)) yield found;
   }

@@ -1,7 +1,7 @@
 /** Returns the bytes of an unfinished UTF-8 character at the end of `bytes`: 0 to 3. Bytes that begin no character count as none. */
 export function unfinishedBytes(bytes: Buffer): number {
-  const most = Math.min(3, bytes.length);
-  for (let back = 1; back <= most; back++) {
+  const limit = Math.min(3, bytes.length);
+  for (let back = 1; back <= limit; back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if (byte < 0x80) return 0;
     if (byte >= 0xc0) return characterBytes(byte) > back ? back : 0;

@@ -36,7 +36,7 @@ export class Execution {
   #run: Run | undefined;
   #state: Held['state'] = 'waiting';
   /** The cause of a termination that was requested while the spawner was starting the command. */
-  #wanted: { cause: Cause; graceMs: number } | undefined;
+  #requestedEnd: { cause: Cause; graceMs: number } | undefined;
   /** The rule of the policy that the resolved file or directory breaks. */
   #refusal: Ending | undefined;
   #handle: number | undefined;
@@ -128,7 +128,7 @@ export class Execution {
     run.cancelTimeout = armTimeout(run.launch.timeoutMs, () => run.termination.kill('timeout'));
     this.stdin?.open((bytes, end) => run.spawner.writeStdin(run.handle, bytes, end));
     if (this.#live !== undefined) this.#host.stdinMoved(this);
-    if (this.#wanted !== undefined) this.end(this.#wanted.cause, this.#wanted.graceMs);
+    if (this.#requestedEnd !== undefined) this.end(this.#requestedEnd.cause, this.#requestedEnd.graceMs);
   }
 
   failed(stage: SpawnStage, errno: string): void {
@@ -136,13 +136,13 @@ export class Execution {
     if (run === undefined) return;
     run.artifacts?.discard();
     if (stage === 'aborted') {
-      this.#finish(this.#refusal ?? unstartedEnding(this.#wanted?.cause ?? 'forgotten'));
+      this.#finish(this.#refusal ?? unstartedEnding(this.#requestedEnd?.cause ?? 'forgotten'));
       return;
     }
     const { argv, file, cwd, home, terminal } = run.launch.request;
     const onTerminal = terminal !== undefined;
-    const tried = { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user, onTerminal };
-    this.#finish(spawnEnding(stage, errno, tried));
+    const attempt = { command: file ?? argv[0] ?? '', cwd: cwd ?? home, user: run.launch.user, onTerminal };
+    this.#finish(spawnEnding(stage, errno, attempt));
   }
 
   output(stream: StreamName, bytes: Buffer): void {
@@ -170,7 +170,7 @@ export class Execution {
   }
 
   stdinTaken(bytes: number, closed: boolean): void {
-    this.stdin?.took(bytes, closed);
+    this.stdin?.consumed(bytes, closed);
     if (this.#live !== undefined) this.#host.stdinMoved(this);
   }
 
@@ -191,7 +191,7 @@ export class Execution {
     run.cancelTimeout();
     this.#usage = exit.usage;
     const outOfMemory = exit.signal !== undefined && run.spawner.outOfMemory(run.handle);
-    if (run.termination.cause !== undefined) await run.termination.gone();
+    if (run.termination.cause !== undefined) await run.termination.mainExited();
     const ending = exitEnding({ ...exit, outOfMemory }, run.termination.cause);
     const { home, cwd = '.' } = run.launch.request;
     const missing = await run.artifacts?.collect(
@@ -265,7 +265,7 @@ export class Execution {
 
   /** Ends a command that is not known to run yet: before its start, or as soon as it runs. */
   #abort(cause: Cause, graceMs: number): void {
-    this.#wanted ??= { cause, graceMs };
+    this.#requestedEnd ??= { cause, graceMs };
     if (this.#run !== undefined) this.#run.spawner.abort(this.#run.handle);
   }
 

@@ -87,28 +87,31 @@ function request(start: Start, user: User, host: HostUser, policy: Policy): Prep
 }
 
 /** Returns, for each limit, the lower of the request's value and the policy's ceiling. */
-function lowest(asked: Start['limits'], ceilings: SpawnRequest['limits']): SpawnRequest['limits'] {
-  const wanted = { memoryBytes: asked?.memory_bytes, cpus: asked?.cpus, pids: asked?.pids };
+function lowest(requested: Start['limits'], ceilings: SpawnRequest['limits']): SpawnRequest['limits'] {
+  const requestedLimits = { memoryBytes: requested?.memory_bytes, cpus: requested?.cpus, pids: requested?.pids };
   const limits: Record<string, number> = {};
   for (const name of ['memoryBytes', 'cpus', 'pids'] as const) {
-    const value = Math.min(wanted[name] ?? Infinity, ceilings?.[name] ?? Infinity);
+    const value = Math.min(requestedLimits[name] ?? Infinity, ceilings?.[name] ?? Infinity);
     if (value !== Infinity) limits[name] = value;
   }
   return Object.keys(limits).length === 0 ? undefined : limits;
 }
 
-async function chooseUser(wanted: string | undefined, host: HostUser): Promise<User | Ending> {
-  if (wanted === undefined || wanted === host.name) return host;
-  const user = await findUser(wanted);
-  if (user === undefined) return failure('user_not_found', `The machine has no user ${wanted}.`);
+async function chooseUser(requestedUser: string | undefined, host: HostUser): Promise<User | Ending> {
+  if (requestedUser === undefined || requestedUser === host.name) return host;
+  const user = await findUser(requestedUser);
+  if (user === undefined) return failure('user_not_found', `The machine has no user ${requestedUser}.`);
   if (host.uid === 0 || user.uid === host.uid) return user;
-  const message = `The agent runs as ${host.name}, not as root, so it cannot run commands as ${wanted}.`;
+  const message = `The agent runs as ${host.name}, not as root, so it cannot run commands as ${requestedUser}.`;
   return failure('permission_denied', message, 126);
 }
 
 /** Returns the requested shell, else the user's, else the first that exists. The `-` before its name makes it a login shell. */
-async function loginShell(wanted: string | undefined, user: User): Promise<Pick<SpawnRequest, 'file' | 'argv'>> {
-  let file = wanted;
+async function loginShell(
+  requestedShell: string | undefined,
+  user: User,
+): Promise<Pick<SpawnRequest, 'file' | 'argv'>> {
+  let file = requestedShell;
   for (const shell of [user.shell, ...DEFAULT_SHELLS]) {
     if (file === undefined && (await exists(shell))) file = shell;
   }

@@ -28,18 +28,23 @@ export function failure(errorCode: NonNullable<Ending['error_code']>, errorMessa
 
 /** Returns the end of a command that exited, if it did, after `cause`. */
 export function exitEnding(exit: Exit, cause: Cause | undefined): Ending {
-  const how = {
+  const exitFields = {
     ...(exit.exitCode !== undefined && { exit_code: exit.exitCode }),
     ...(exit.signal !== undefined && { signal: exit.signal }),
   };
   const failed = (error_code: NonNullable<Ending['error_code']>, error_message: string): Ending => ({
     status: 'failed',
-    ...how,
+    ...exitFields,
     error_code,
     error_message,
   });
   if (cause === 'cancelled')
-    return { status: 'cancelled', ...how, error_code: 'cancelled', error_message: 'The execution was cancelled.' };
+    return {
+      status: 'cancelled',
+      ...exitFields,
+      error_code: 'cancelled',
+      error_message: 'The execution was cancelled.',
+    };
   if (cause === 'stopped') return failed('agent_stopped', STOPPED);
   // After SIGKILL there is no exit code. With one, the command has ended before its timeout.
   if (cause === 'timeout' && exit.exitCode === undefined)
@@ -74,8 +79,8 @@ export function policyDenied(rule: string): Ending {
 
 /** Returns the end of a command that SIGKILL does not end. `survivors` names its processes. */
 export function killFailedEnding(survivors: readonly string[]): Ending {
-  const who = survivors.length === 0 ? 'one of its processes' : survivors.join(', ');
-  return failure('kill_failed', `The command could not be ended: ${who} may still run on the machine.`);
+  const processes = survivors.length === 0 ? 'one of its processes' : survivors.join(', ');
+  return failure('kill_failed', `The command could not be ended: ${processes} may still run on the machine.`);
 }
 
 const LIMITS_UNSUPPORTED =
@@ -118,27 +123,27 @@ export function usageFields(usage: Usage | undefined): Pick<EndedPayload, 'usage
 export function spawnEnding(
   stage: SpawnStage,
   errno: string,
-  tried: { command: string; cwd: string; user?: string; onTerminal?: boolean },
+  attempt: { command: string; cwd: string; user?: string; onTerminal?: boolean },
 ): Ending {
   if (errno === 'EMFILE' || errno === 'ENFILE') return failure('spawn_failed', outOfFiles(errno));
-  if (stage === 'fork' && tried.onTerminal && errno === 'ENOSPC') return failure('spawn_failed', OUT_OF_TERMINALS);
+  if (stage === 'fork' && attempt.onTerminal && errno === 'ENOSPC') return failure('spawn_failed', OUT_OF_TERMINALS);
   const words = errnoWords(errno);
   if (stage === 'cwd') {
-    if (errno === 'EACCES') return failure('permission_denied', `The working directory ${tried.cwd}: ${words}.`, 126);
-    return failure('cwd_not_found', `The working directory ${tried.cwd}: ${words}.`);
+    if (errno === 'EACCES') return failure('permission_denied', `The working directory ${attempt.cwd}: ${words}.`, 126);
+    return failure('cwd_not_found', `The working directory ${attempt.cwd}: ${words}.`);
   }
   if (stage === 'identity')
-    return failure('permission_denied', `Becoming the user ${tried.user ?? ''} failed: ${words}.`, 126);
+    return failure('permission_denied', `Becoming the user ${attempt.user ?? ''} failed: ${words}.`, 126);
   if (errno === 'E2BIG') return failure('argument_list_too_long', 'The arguments and the environment are too long.');
   if (stage === 'limits') return failure('limits_unsupported', LIMITS_UNSUPPORTED);
   if (stage === 'terminal')
     return failure('terminal_unsupported', 'The agent of this machine cannot give commands a terminal.');
   if (stage === 'interpreter')
-    return failure('command_not_found', `${tried.command}: its interpreter was not found.`, 127);
+    return failure('command_not_found', `${attempt.command}: its interpreter was not found.`, 127);
   if (stage === 'exec' && errno === 'ENOENT')
-    return failure('command_not_found', `${tried.command}: command not found.`, 127);
-  if (stage === 'exec' && errno === 'EACCES') return failure('permission_denied', `${tried.command}: ${words}.`, 126);
-  return failure('spawn_failed', `${tried.command}: ${words} (${errno}).`);
+    return failure('command_not_found', `${attempt.command}: command not found.`, 127);
+  if (stage === 'exec' && errno === 'EACCES') return failure('permission_denied', `${attempt.command}: ${words}.`, 126);
+  return failure('spawn_failed', `${attempt.command}: ${words} (${errno}).`);
 }
 
 function outOfFiles(errno: 'EMFILE' | 'ENFILE'): string {

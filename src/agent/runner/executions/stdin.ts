@@ -12,7 +12,7 @@ const QUEUE_BYTES = 1 << 20;
 /** The source of a stdin's bytes, in order. */
 export interface StdinSource {
   /** Returns the next bytes, up to `maxBytes`. `end`: they are the last ones. Undefined: there are none yet. */
-  next(most: number): { bytes: Buffer; end: boolean } | undefined;
+  next(maxBytes: number): { bytes: Buffer; end: boolean } | undefined;
   close(): void;
 }
 
@@ -22,7 +22,7 @@ export class StdinFeed {
   #write: ((bytes: Buffer, end: boolean) => void) | undefined;
   #taken = 0;
   /** Number of bytes sent to the spawner. */
-  given = 0;
+  sentBytes = 0;
   /** Whether all bytes were sent to the spawner, or the process does not read any more. */
   closed = false;
 
@@ -37,7 +37,7 @@ export class StdinFeed {
   }
 
   /** Records that the process has read `bytes` so far, or (`closed`) does not read any more. */
-  took(bytes: number, closed: boolean): void {
+  consumed(bytes: number, closed: boolean): void {
     this.#taken = Math.max(this.#taken, bytes);
     if (closed) this.close();
     else this.sendMore();
@@ -46,10 +46,10 @@ export class StdinFeed {
   /** Sends as many bytes as the window allows. */
   sendMore(): void {
     while (this.#write !== undefined && !this.closed) {
-      const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.given - this.#taken));
+      const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.sentBytes - this.#taken));
       const piece = room > 0 ? this.#source.next(room) : undefined;
       if (piece === undefined) return;
-      this.given += piece.bytes.length;
+      this.sentBytes += piece.bytes.length;
       this.#write(piece.bytes, piece.end);
       if (piece.end) this.close();
     }
@@ -71,8 +71,8 @@ export function fixedStdin(bytes: Buffer, directory: string, dispatchNumber: num
   const own = Buffer.from(bytes);
   let at = 0;
   return {
-    next: (most) => {
-      const piece = own.subarray(at, at + most);
+    next: (maxBytes) => {
+      const piece = own.subarray(at, at + maxBytes);
       at += piece.length;
       return { bytes: piece, end: at === own.length };
     },
@@ -97,8 +97,8 @@ function spool(bytes: Buffer, path: string): number | undefined {
 function fileSource(fd: number, size: number): StdinSource {
   let at = 0;
   return {
-    next: (most) => {
-      const bytes = Buffer.allocUnsafe(Math.min(most, size - at));
+    next: (maxBytes) => {
+      const bytes = Buffer.allocUnsafe(Math.min(maxBytes, size - at));
       at += readSync(fd, bytes, 0, bytes.length, at);
       return { bytes, end: at >= size };
     },
@@ -124,10 +124,10 @@ export class LiveStdin implements StdinSource {
     this.#ends = close && offset + bytes.length === this.#received;
   }
 
-  next(most: number): { bytes: Buffer; end: boolean } | undefined {
+  next(maxBytes: number): { bytes: Buffer; end: boolean } | undefined {
     const first = this.#pieces[0];
     if (first === undefined) return this.#ends ? { bytes: Buffer.alloc(0), end: true } : undefined;
-    const bytes = first.subarray(0, most);
+    const bytes = first.subarray(0, maxBytes);
     if (bytes.length === first.length) this.#pieces.shift();
     else this.#pieces[0] = first.subarray(bytes.length);
     this.#waiting -= bytes.length;

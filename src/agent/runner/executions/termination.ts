@@ -72,7 +72,7 @@ export class Termination {
   }
 
   /** Handles the end of the main process. Settles when the rest of the tree has ended or was killed. */
-  async gone(): Promise<void> {
+  async mainExited(): Promise<void> {
     while (this.#killing === undefined && (await this.#spawner.treeAlive(this.#handle))) await sleep(LOOK_EVERY_MS);
     await this.#killing;
   }

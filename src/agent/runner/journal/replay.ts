@@ -54,9 +54,9 @@ function scan(segment: Segment, block: Buffer, visit: (found: FoundRecord) => vo
 function replayReport(state: ReplayState, segment: Segment, { record, offset, length }: FoundRecord): void {
   const id = record.executionId;
   if (state.broken.has(id)) return;
-  const known = state.logs.get(id);
+  const existing = state.logs.get(id);
   // The segment with its intent was removed: these are the last records of an execution that had ended.
-  const log = known ?? new ExecutionLog(id, 0);
+  const log = existing ?? new ExecutionLog(id, 0);
   if (record.number <= log.reported) return;
   if (log.reported > 0 && record.number !== log.reported + 1) {
     state.broken.add(id);

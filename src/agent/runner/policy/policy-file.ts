@@ -60,8 +60,8 @@ export class PolicyFile implements Policy {
 }
 
 function load(path: string, stats: Stats): Loaded {
-  const ours = stats.uid === 0 || stats.uid === process.getuid?.();
-  if (!ours || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'other users can change policy.json' };
+  const isOwnFile = stats.uid === 0 || stats.uid === process.getuid?.();
+  if (!isOwnFile || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'other users can change policy.json' };
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

@@ -107,7 +107,7 @@ class NativeSpawner implements Spawner {
     program.stdin.on('error', () => {}); // The exit of the program is handled below.
     program.stdin.on('drain', this.#flush);
     program.once('close', (code, signal) =>
-      this.#gone(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
+      this.#programEnded(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
     );
   }
 
@@ -263,7 +263,7 @@ class NativeSpawner implements Spawner {
   };
 
   /** Handles the end of the program. Its commands are killed, because their output and ends cannot be reported any more. */
-  #gone(reason: string): void {
+  #programEnded(reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
     for (const entry of this.#entries.values()) if (!entry.ended) void entry.tree.kill();

@@ -93,8 +93,8 @@ export class NodeOutput {
   #take(bytes: Buffer): void {
     if (this.#ended) return;
     this.total += bytes.length;
-    const wanted = this.#keepBytes - this.#kept;
-    const kept = bytes.length > wanted ? bytes.subarray(0, wanted) : bytes;
+    const remaining = this.#keepBytes - this.#kept;
+    const kept = bytes.length > remaining ? bytes.subarray(0, remaining) : bytes;
     this.#kept += kept.length;
     if (kept.length > 0) this.#listener.hand(kept);
     if (kept.length === bytes.length) return;

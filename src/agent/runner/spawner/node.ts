@@ -53,7 +53,7 @@ class NodeSpawner implements Spawner {
   readonly #events: SpawnerEvents;
   readonly #fifos: FifoSource;
   readonly #entries = new Map<number, Entry>();
-  readonly #asked = new Map<number, Found>();
+  readonly #awaitingApproval = new Map<number, Found>();
   /** Streams that may still be open, also of commands that have ended. */
   readonly #outputs = new Set<NodeOutput>();
 
@@ -79,18 +79,18 @@ class NodeSpawner implements Spawner {
 
   #ask(found: Found): void {
     const { request, file, cwd } = found;
-    this.#asked.set(request.handle, found);
+    this.#awaitingApproval.set(request.handle, found);
     setImmediate(() => this.#events.resolved(request.handle, { file, cwd }));
   }
 
   approve(handle: number): void {
-    const found = this.#asked.get(handle);
-    this.#asked.delete(handle);
+    const found = this.#awaitingApproval.get(handle);
+    this.#awaitingApproval.delete(handle);
     if (found) this.#start(found);
   }
 
   abort(handle: number): void {
-    if (this.#asked.delete(handle)) this.#fail(handle, 'aborted', 'EINTR');
+    if (this.#awaitingApproval.delete(handle)) this.#fail(handle, 'aborted', 'EINTR');
   }
 
   resize(): void {}

@@ -138,7 +138,7 @@ async function selectorOf(
   }
   if (label !== undefined) return { labels: label };
   if (machine === undefined) return undefined;
-  return { machine_ids: await Promise.all(machine.map((one) => machineIdOf(client, one))) };
+  return { machine_ids: await Promise.all(machine.map((text) => machineIdOf(client, text))) };
 }
 
 function fieldsOf(flags: ScheduleFlags): Omit<UpdateSchedule, 'selector' | 'command'> {

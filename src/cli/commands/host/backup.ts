@@ -20,10 +20,10 @@ export async function backupCommand(): Promise<Command> {
     .option('--data-dir <value>', 'Data directory of the server. (EXECPLANE_DATA_DIR, default ./data)')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', EXAMPLES)
-    .action(async (given: string | undefined, { json, ...settings }: { dataDir?: string; json?: true }) => {
+    .action(async (path: string | undefined, { json, ...settings }: { dataDir?: string; json?: true }) => {
       const { dataDir } = readServerConfig(settings);
       const now = Date.now();
-      const file = resolve(given ?? `execplane-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}.backup`);
+      const file = resolve(path ?? `execplane-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}.backup`);
       const report = await backUp({ dataDir, to: file, now }).catch((cause: Error) => {
         throw new CliError(`no backup was made: ${cause.message}.`, { cause });
       });

@@ -45,7 +45,7 @@ export async function doctorCommand(): Promise<Command> {
     .addHelpText('after', EXAMPLES)
     .action(async (side: Side | undefined, flags: Flags & { json?: true }) => {
       const { json, ...settings } = flags;
-      const sides = side === undefined ? SIDES.filter((one) => present[one](settings)) : [side];
+      const sides = side === undefined ? SIDES.filter((name) => present[name](settings)) : [side];
       if (sides.length === 0) throw nothingHere();
       const findings: (Finding & { side: Side })[] = [];
       for (const one of sides) {

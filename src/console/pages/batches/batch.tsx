@@ -49,28 +49,28 @@ export function BatchPage({ batchId }: PathParameters) {
 }
 
 function Cancel({ batchId }: { batchId: string }) {
-  const [asked, setAsked] = useState(false);
+  const [isDialogOpen, setDialogOpen] = useState(false);
   const queryClient = useQueryClient();
   const cancelling = useMutation({
     mutationFn: () => transport.json('DELETE', batchPath(batchId), BATCH),
     onSuccess: async () => {
       await queryClient.invalidateQueries({ queryKey: ['batch', batchId] });
-      setAsked(false);
+      setDialogOpen(false);
     },
   });
   return (
     <>
-      <button type="button" className="button danger" onClick={() => setAsked(true)}>
+      <button type="button" className="button danger" onClick={() => setDialogOpen(true)}>
         Cancel
       </button>
-      {asked && (
+      {isDialogOpen && (
         <Confirm
           title="Cancel this batch?"
           action="Cancel the batch"
           busy={cancelling.isPending}
           error={cancelling.error}
           onConfirm={() => cancelling.mutate()}
-          onClose={() => setAsked(false)}
+          onClose={() => setDialogOpen(false)}
         >
           Running commands get SIGTERM, then SIGKILL. The remaining machines do not start the command.
         </Confirm>

@@ -145,7 +145,7 @@ function Run({ run: { due_at: due, outcome, reason, batch } }: { run: ScheduleRu
 }
 
 function Actions({ schedule: { schedule_id: id, paused } }: { schedule: Schedule }) {
-  const [asked, setAsked] = useState(false);
+  const [isDialogOpen, setDialogOpen] = useState(false);
   const queryClient = useQueryClient();
   const [, navigate] = useLocation();
   const pausing = useMutation({
@@ -165,17 +165,17 @@ function Actions({ schedule: { schedule_id: id, paused } }: { schedule: Schedule
       <button type="button" className="button" disabled={pausing.isPending} onClick={() => pausing.mutate()}>
         {paused ? 'Resume' : 'Pause'}
       </button>
-      <button type="button" className="button danger" onClick={() => setAsked(true)}>
+      <button type="button" className="button danger" onClick={() => setDialogOpen(true)}>
         Delete
       </button>
-      {asked && (
+      {isDialogOpen && (
         <Confirm
           title="Delete this schedule?"
           action="Delete"
           busy={deleting.isPending}
           error={deleting.error}
           onConfirm={() => deleting.mutate()}
-          onClose={() => setAsked(false)}
+          onClose={() => setDialogOpen(false)}
         >
           Its history is deleted too. Commands that it has started continue.
         </Confirm>

@@ -3,17 +3,17 @@ import pLimit, { type LimitFunction } from 'p-limit';
 /** ConcurrencyLimiter: limits the number of tasks that run at a time. Further tasks wait in a bounded queue (fault matrix, line 17). */
 export class ConcurrencyLimiter {
   readonly #run: LimitFunction;
-  readonly #most: number;
+  readonly #limit: number;
 
   /** `limit` tasks run at a time; `lineLimit` more may wait. */
   constructor(limit: number, lineLimit: number) {
     this.#run = pLimit(limit);
-    this.#most = limit + lineLimit;
+    this.#limit = limit + lineLimit;
   }
 
   /** Runs `work` when its turn comes, and settles as it does. `refused` if the queue is full. */
   async run<T>(work: () => Promise<T>): Promise<T | 'refused'> {
-    if (this.#run.activeCount + this.#run.pendingCount >= this.#most) return 'refused';
+    if (this.#run.activeCount + this.#run.pendingCount >= this.#limit) return 'refused';
     return this.#run(work);
   }
 }

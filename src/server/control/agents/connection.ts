@@ -22,7 +22,7 @@ export interface ConnectionListener {
   /** Called when few unsent bytes are left. */
   drained(): void;
   /** Called exactly once, after which nothing is sent or received. */
-  closed(why: { code: number; reason: string }): void;
+  closed(cause: { code: number; reason: string }): void;
 }
 
 export interface ConnectionOptions {

@@ -180,13 +180,13 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     const starts = resend.map((dispatch) => this.#pendingStart(dispatch));
     this.#starts.commit(this.#starts.reserve(starts.length, 0), starts);
     for (const executionId of new Set([...plan.cancel, ...this.#cancels])) this.cancel(executionId);
-    const told = {
+    const logFields = {
       [LOG_KEY.runnerInstance]: this.runnerInstance,
       [LOG_KEY.version]: hello.version,
       [LOG_KEY.held]: plan.held.length,
       [LOG_KEY.resent]: resend.length,
     };
-    this.log('info', told, 'agent connected');
+    this.log('info', logFields, 'agent connected');
     this.#deps.stdin.sessionChanged(this.machineId);
   }
 
@@ -232,12 +232,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#claimer.claimMore();
   }
 
-  closed(why: { code: number; reason: string }): void {
+  closed(cause: { code: number; reason: string }): void {
     this.#enter('closed');
     this.#starts.close();
     this.#claimer.close();
     this.#reports.close();
-    this.#sessions.closed(this, why);
+    this.#sessions.closed(this, cause);
   }
 
   log(level: 'info' | 'warn' | 'error', fields: object, text: string): void {

@@ -23,7 +23,7 @@ export class AgentSessions implements CommitListener {
   readonly #log: Pick<Logger, 'info' | 'warn'>;
   readonly #wheel: HeartbeatWheel;
   /** All sessions with an open socket, before or after hello; each with the removal from the heartbeats. */
-  readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; gone: Promise<void> }>();
+  readonly #open = new Map<AgentSession, { ws: WebSocket; stopBeating: () => void; disconnected: Promise<void> }>();
   /** Sessions after their hello, by machine; at most one for each. */
   readonly #ofMachine = new Map<string, AgentSession>();
   /** Disconnects that are being written, and machines (with the ended epoch) whose disconnect could not be written yet. */
@@ -64,13 +64,13 @@ export class AgentSessions implements CommitListener {
   /** Starts the session of an authenticated agent. */
   admit(agent: AdmittedAgent): void {
     const session = new AgentSession(this.#deps, this, agent);
-    const gone = new Promise<void>((resolve) => {
+    const disconnected = new Promise<void>((resolve) => {
       agent.ws.once('close', () => {
         this.#open.delete(session);
         resolve();
       });
     });
-    this.#open.set(session, { ws: agent.ws, stopBeating: this.#wheel.add(session), gone });
+    this.#open.set(session, { ws: agent.ws, stopBeating: this.#wheel.add(session), disconnected: disconnected });
   }
 
   /** Makes a session that of its machine, in place of one of the same runner instance. Closes it if another instance is connected. */
@@ -96,19 +96,20 @@ export class AgentSessions implements CommitListener {
   }
 
   /** Handles the end of a session. The end of a replaced session does not change the machine, which has another session. */
-  closed(session: AgentSession, why: { code: number; reason: string }): void {
+  closed(session: AgentSession, cause: { code: number; reason: string }): void {
     const { machineId } = session;
     this.#open.get(session)?.stopBeating();
     if (this.#ofMachine.get(machineId) !== session) {
       // A session that was refused as the second of its credential is logged already.
-      const told = why.code === CLOSE.duplicate || why.code === CLOSE.replaced;
-      if (!told) this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected without having joined');
+      const isLogged = cause.code === CLOSE.duplicate || cause.code === CLOSE.replaced;
+      if (!isLogged)
+        this.#log.info({ [LOG_KEY.machineId]: machineId, ...cause }, 'agent disconnected without having joined');
       return;
     }
     this.#ofMachine.delete(machineId);
     if (session.epoch > 0) this.writeDisconnect(session);
     this.#deps.stdin.sessionChanged(machineId);
-    this.#log.info({ [LOG_KEY.machineId]: machineId, ...why }, 'agent disconnected');
+    this.#log.info({ [LOG_KEY.machineId]: machineId, ...cause }, 'agent disconnected');
   }
 
   /** Disconnects the agent of a machine that is put to sleep. Settles when the disconnect is written. */
@@ -147,7 +148,7 @@ export class AgentSessions implements CommitListener {
     const timer = setTimeout(() => {
       for (const [, { ws }] of open) ws.terminate();
     }, STOP_TIMEOUT_MS);
-    await Promise.all(open.map(([, { gone }]) => gone));
+    await Promise.all(open.map(([, { disconnected }]) => disconnected));
     clearTimeout(timer);
     await Promise.all(this.#writing);
     this.#stopped = true;

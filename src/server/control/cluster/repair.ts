@@ -28,7 +28,7 @@ export interface RepairDeps {
 export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   readonly #deps: RepairDeps;
   /** Executions whose cancel was sent to the agent, so that it is sent once. */
-  #told = new Set<string>();
+  #sentCancels = new Set<string>();
   /** Executions to read because a client waits for them here. */
   readonly #hinted = new Set<string>();
   #reading: Promise<void> | undefined;
@@ -105,12 +105,12 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
 
   async #tellCancels(): Promise<void> {
     const pending = await this.#deps.cluster.cancelsPending();
-    const told = new Set<string>();
+    const sentCancels = new Set<string>();
     for (const { machineId, executionId } of pending) {
-      told.add(executionId);
-      if (!this.#told.has(executionId)) this.#deps.sessions.ready(machineId)?.cancel(executionId);
+      sentCancels.add(executionId);
+      if (!this.#sentCancels.has(executionId)) this.#deps.sessions.ready(machineId)?.cancel(executionId);
     }
-    this.#told = told;
+    this.#sentCancels = sentCancels;
   }
 
   async #readHinted(): Promise<void> {

@@ -7,7 +7,7 @@ import type { UsageListener } from '../agents/session-deps.ts';
 /** Time limit for an answer, ms. A runner answers immediately, unless its link is broken or it hangs. */
 const ANSWER_TIMEOUT_MS = 2000;
 
-interface Question {
+interface OpenQuery {
   machineId: string;
   answer: Promise<UsagePayload | undefined>;
   settle: (usage: UsagePayload | undefined) => void;
@@ -17,12 +17,12 @@ type Asked = Pick<Execution, 'machineId' | 'executionId'>;
 
 /** The queries that wait for their answers. */
 export class UsageQueries implements UsageListener {
-  readonly #open = new Map<string, Question>();
+  readonly #open = new Map<string, OpenQuery>();
 
   /** Settles with the answer; undefined without one. `send`: sends the query, and returns false if that is not possible. */
   ask({ machineId, executionId }: Asked, send: () => boolean): Promise<UsagePayload | undefined> {
-    const asked = this.#open.get(executionId);
-    if (asked !== undefined) return asked.answer;
+    const openQuery = this.#open.get(executionId);
+    if (openQuery !== undefined) return openQuery.answer;
     if (!send()) return Promise.resolve(undefined);
     const { promise: answer, resolve } = Promise.withResolvers<UsagePayload | undefined>();
     const timer = setTimeout(() => settle(undefined), ANSWER_TIMEOUT_MS);

@@ -47,7 +47,7 @@ export class Autosleep {
   /** Examines each idle machine. Returns the time to the next sweep, so that no machine sleeps more than a quarter of its time too late. */
   async #sweep(): Promise<number> {
     let sweepMs = LONGEST_SWEEP_MS;
-    const seen: Sightings = new Map();
+    const sightings: Sightings = new Map();
     try {
       let after: number | undefined = 0;
       while (after !== undefined) {
@@ -55,22 +55,22 @@ export class Autosleep {
         const page: { items: IdleMachine[]; next?: number } = await this.#deps.listIdle({ after, limit: PAGE, now });
         for (const idle of page.items) {
           sweepMs = Math.min(sweepMs, (idle.machine.autosleepSeconds * 1000) / 4);
-          await this.#consider(idle, seen);
+          await this.#consider(idle, sightings);
         }
         after = page.next;
       }
-      this.#idle = seen;
+      this.#idle = sightings;
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'reading idle machines failed; trying again');
     }
     return Math.max(SHORTEST_SWEEP_MS, sweepMs);
   }
 
-  async #consider({ machine, activity }: IdleMachine, seen: Sightings): Promise<void> {
+  async #consider({ machine, activity }: IdleMachine, sightings: Sightings): Promise<void> {
     const now = this.#deps.now();
     const before = this.#idle.get(machine.machineId);
     const since = before?.activity === activity ? before.since : now;
-    seen.set(machine.machineId, { activity, since });
+    sightings.set(machine.machineId, { activity, since });
     const awakeMs = now - machine.lastTransitionAt;
     if (now - since < machine.autosleepSeconds * 1000 || awakeMs < this.#deps.minAwakeMs(machine)) return;
     await this.#deps.change({

@@ -16,7 +16,7 @@ export interface MachinesElsewhereDeps {
 export class MachinesElsewhere {
   readonly #deps: MachinesElsewhereDeps;
   /** The last notified revision, of machines with listeners. */
-  #told = new Map<string, number>();
+  #notified = new Map<string, number>();
   readonly #poll: Poll;
 
   constructor(deps: MachinesElsewhereDeps) {
@@ -45,14 +45,14 @@ export class MachinesElsewhere {
 
   async #tell(machineId: string): Promise<void> {
     const machine = await this.#deps.store.getMachine({ machineId });
-    if (machine === undefined || machine.revision <= (this.#told.get(machineId) ?? 0)) return;
-    this.#told.set(machineId, machine.revision);
+    if (machine === undefined || machine.revision <= (this.#notified.get(machineId) ?? 0)) return;
+    this.#notified.set(machineId, machine.revision);
     this.#deps.feed.publish(machine);
   }
 
   async #tellAll(): Promise<void> {
     const watched = this.#deps.feed.watched();
-    this.#told = new Map([...this.#told].filter(([machineId]) => watched.includes(machineId)));
+    this.#notified = new Map([...this.#notified].filter(([machineId]) => watched.includes(machineId)));
     for (const machineId of watched) await this.#tell(machineId);
   }
 

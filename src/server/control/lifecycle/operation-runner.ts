@@ -49,7 +49,7 @@ export interface OperationRunnerDeps {
 export class OperationRunner {
   readonly #deps: OperationRunnerDeps;
   readonly #stopping = new AbortController();
-  readonly #atWork = new Map<string, Set<Promise<void>>>();
+  readonly #running = new Map<string, Set<Promise<void>>>();
   #scanning: Promise<void> | undefined;
   #scanAgain = false;
   #timer: NodeJS.Timeout | undefined;
@@ -75,7 +75,7 @@ export class OperationRunner {
     this.#stopping.abort();
     clearTimeout(this.#timer);
     await this.#scanning;
-    await Promise.all([...this.#atWork.values()].flatMap((runs) => [...runs]));
+    await Promise.all([...this.#running.values()].flatMap((runs) => [...runs]));
   }
 
   async #scan(): Promise<void> {
@@ -96,17 +96,17 @@ export class OperationRunner {
   }
 
   async #startDue(provider: Provider): Promise<void> {
-    const atWork = this.#atWork.get(provider.name) ?? new Set();
-    this.#atWork.set(provider.name, atWork);
-    const limit = provider.concurrency - atWork.size;
+    const running = this.#running.get(provider.name) ?? new Set();
+    this.#running.set(provider.name, running);
+    const limit = provider.concurrency - running.size;
     if (limit <= 0) return;
     const due = await this.#deps.store.listDueOperations({ provider: provider.name, now: this.#deps.now(), limit });
     for (const machine of due) {
       const run = this.#run(provider, machine).finally(() => {
-        atWork.delete(run);
+        running.delete(run);
         this.wake();
       });
-      atWork.add(run);
+      running.add(run);
     }
   }
 
@@ -161,18 +161,18 @@ export class OperationRunner {
     answer: ProviderAnswer,
   ): Promise<void> {
     const { store, control, log, now } = this.#deps;
-    const recorded = await this.#insist(() =>
+    const recorded = await this.#retryUntilWritten(() =>
       store.endOperation({ machineId, result: resultOf(number, answer), now: now() }),
     );
     if (recorded === undefined || recorded.outcome === 'stale') return;
     control.ended(recorded.ended);
-    const told = { [LOG_KEY.machineId]: machineId, [LOG_KEY.operation]: name };
-    if (answer.ok) log.info({ ...told, [LOG_KEY.status]: answer.state }, 'a provider answered');
-    else log.warn({ ...told, [LOG_KEY.failure]: answer.message }, answer.retryable ? FAILED : FAILED_FOR_GOOD);
+    const logFields = { [LOG_KEY.machineId]: machineId, [LOG_KEY.operation]: name };
+    if (answer.ok) log.info({ ...logFields, [LOG_KEY.status]: answer.state }, 'a provider answered');
+    else log.warn({ ...logFields, [LOG_KEY.failure]: answer.message }, answer.retryable ? FAILED : FAILED_FOR_GOOD);
   }
 
   /** Repeats a write until it succeeds, because the answer of a hook must not be lost. Undefined if the server stops meanwhile. */
-  async #insist<T>(write: () => Promise<T>): Promise<T | undefined> {
+  async #retryUntilWritten<T>(write: () => Promise<T>): Promise<T | undefined> {
     while (!this.#stopping.signal.aborted) {
       try {
         return await write();

@@ -21,7 +21,7 @@ export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
   /** The last notified sequence of each execution with a listener. */
-  readonly #told = new Map<string, number>();
+  readonly #notified = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   /** The state of the executions that this server changed last. */
   readonly #lately = new Map<string, Execution>();
@@ -39,7 +39,7 @@ export class Live implements CommitListener {
     this.#remember(execution);
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
-    this.#told.set(execution.executionId, execution.lastSequence);
+    this.#notified.set(execution.executionId, execution.lastSequence);
     for (const listener of [...listeners]) listener(execution);
   }
 
@@ -52,13 +52,13 @@ export class Live implements CommitListener {
       listeners.delete(own);
       if (listeners.size > 0 || this.#listeners.get(executionId) !== listeners) return;
       this.#listeners.delete(executionId);
-      this.#told.delete(executionId);
+      this.#notified.delete(executionId);
     };
   }
 
   /** Whether the execution has a listener that was not notified of anything up to `sequence`. */
   isBehind(executionId: string, sequence: number): boolean {
-    return this.#listeners.has(executionId) && (this.#told.get(executionId) ?? 0) < sequence;
+    return this.#listeners.has(executionId) && (this.#notified.get(executionId) ?? 0) < sequence;
   }
 
   /** Ids of the executions with a listener. */

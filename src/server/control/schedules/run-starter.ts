@@ -97,8 +97,8 @@ export class RunStarter {
     switch (made.outcome) {
       case 'created': {
         const { command } = definition.shown;
-        const what = { action: 'schedule.run', resource: batchId, command, outcome: 'created' };
-        await store.appendAudit({ entry: { at: now(), actor: createdBy, source: scheduleId, ...what } });
+        const auditEntry = { action: 'schedule.run', resource: batchId, command, outcome: 'created' };
+        await store.appendAudit({ entry: { at: now(), actor: createdBy, source: scheduleId, ...auditEntry } });
         return { outcome: 'started', batchId };
       }
       case 'replayed':

@@ -53,7 +53,7 @@ export class TerminalClient {
   readonly #ws: WebSocket;
   readonly #options: TerminalClientOptions;
   readonly #timeouts: Readonly<typeof TIMEOUTS>;
-  readonly #gone = new AbortController();
+  readonly #disconnected = new AbortController();
   readonly #input: TerminalInput;
   #badMessages = 0;
 
@@ -71,7 +71,7 @@ export class TerminalClient {
     this.#input = new TerminalInput({
       control: deps.control,
       execution,
-      signal: this.#gone.signal,
+      signal: this.#disconnected.signal,
       dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is offline: the input is lost.')),
       failed: (err) => this.#fail(err),
     });
@@ -79,7 +79,7 @@ export class TerminalClient {
     const stopHeartbeat = startHeartbeat(ws, socket, this.#timeouts.heartbeatMs, () => ws.terminate());
     ws.on('close', () => {
       stopHeartbeat();
-      this.#gone.abort();
+      this.#disconnected.abort();
     });
     ws.on('error', () => {}); // `close` follows
     options.signal.addEventListener('abort', () => this.#end(), { once: true });
@@ -88,7 +88,7 @@ export class TerminalClient {
 
   /** Sends past and present output, until the terminal ends, or the client disconnects or does not read. */
   async run(execution: Execution): Promise<void> {
-    const { signal } = this.#gone;
+    const { signal } = this.#disconnected;
     const commits = watchCommits(this.#deps.control, execution.executionId);
     this.#tellOffset();
     try {
@@ -124,14 +124,14 @@ export class TerminalClient {
 
   /** Reads the next output. Skips bytes that were deleted meanwhile because they were older than the scrollback. */
   async #read(executionId: string): Promise<Buffer> {
-    const wanted = { executionId, stream: 'stdout', maxBytes: MAX_OUTPUT_BYTES } as const;
+    const query = { executionId, stream: 'stdout', maxBytes: MAX_OUTPUT_BYTES } as const;
     try {
-      return await this.#deps.store.readStream({ ...wanted, offset: this.offset });
+      return await this.#deps.store.readStream({ ...query, offset: this.offset });
     } catch (error) {
       if (!(error instanceof OutputReleasedError)) throw error;
-      this.offset = (await this.#deps.store.outputBounds(wanted)).start;
+      this.offset = (await this.#deps.store.outputBounds(query)).start;
       this.#tellOffset();
-      return this.#deps.store.readStream({ ...wanted, offset: this.offset });
+      return this.#deps.store.readStream({ ...query, offset: this.offset });
     }
   }
 
@@ -170,7 +170,7 @@ export class TerminalClient {
   /** Closes the connection. The close frame follows unread output; `ws` ends the connection of a client that does not read. */
   #leave(code: number, reason: string): void {
     this.#ws.close(code, reason);
-    this.#gone.abort();
+    this.#disconnected.abort();
   }
 
   #send(message: string | Buffer): void {
@@ -190,7 +190,7 @@ export class TerminalClient {
   }
 
   #fail(err: unknown): void {
-    if (this.#gone.signal.aborted) return;
+    if (this.#disconnected.signal.aborted) return;
     this.#deps.log.error(
       { err },
       'the connection of a client to a terminal failed, and the client has to connect again',

@@ -65,7 +65,7 @@ export class Terminals implements CommitListener {
     const client = new TerminalClient(this.#deps, connection, execution, options);
     watched.clients.add(client);
     this.#detached.attached(execution.executionId);
-    const gone = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
+    const disconnected = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
     try {
       await client.run(execution);
     } finally {
@@ -76,7 +76,7 @@ export class Terminals implements CommitListener {
       if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
         this.#forget(execution.executionId);
     }
-    await gone;
+    await disconnected;
     return { in: client.received, out: client.offset - options.offset };
   }
 

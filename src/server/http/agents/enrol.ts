@@ -32,7 +32,7 @@ export interface EnrolDeps {
 
 /** Adds `POST /agent/v1/enrol`. A repeated request with the same token and credential gets the same answer. */
 export function enrolRoute(app: App, deps: EnrolDeps): void {
-  const limit = new FailureLimit({ most: 20, windowMs: 60_000, addresses: 10_000 });
+  const limit = new FailureLimit({ maxFailures: 20, windowMs: 60_000, addresses: 10_000 });
   const overLimit = new ConcurrencyLimiter(1, 100);
   app.post(
     AGENT_PATHS.enrol,

@@ -1,13 +1,13 @@
 /** Slows down guessing: refuses an address that has failed too often within a window for the rest of the window. */
 export class FailureLimit {
-  readonly #most: number;
+  readonly #maxFailures: number;
   readonly #windowMs: number;
   readonly #addresses: number;
   readonly #attempts = new Map<string, { count: number; until: number }>();
 
-  /** `most` failures per address in `windowMs`; at most `addresses` addresses (the oldest is forgotten first). */
-  constructor(p: { most: number; windowMs: number; addresses: number }) {
-    this.#most = p.most;
+  /** `maxFailures` per address in `windowMs`; at most `addresses` addresses (the oldest is dropped first). */
+  constructor(p: { maxFailures: number; windowMs: number; addresses: number }) {
+    this.#maxFailures = p.maxFailures;
     this.#windowMs = p.windowMs;
     this.#addresses = p.addresses;
   }
@@ -34,7 +34,7 @@ export class FailureLimit {
   /** Returns the ms until the address may fail again; 0 if its attempts are within the limit. */
   waitMs(address: string, now: number): number {
     const known = this.#attempts.get(address);
-    if (known === undefined || known.count <= this.#most) return 0;
+    if (known === undefined || known.count <= this.#maxFailures) return 0;
     return Math.max(0, known.until - now);
   }
 }

@@ -21,8 +21,8 @@ type Query = Readonly<Record<string, string | string[] | undefined>>;
 export function queryReader(schema: TSchema): (query: unknown) => { value: unknown } | { error: Error } {
   const { properties } = schema as TSchema & { properties: Record<string, Parameter> };
   const parameters = Object.entries(properties);
-  return (given) => {
-    const query = (given ?? {}) as Query;
+  return (rawQuery) => {
+    const query = (rawQuery ?? {}) as Query;
     const value: Record<string, unknown> = {};
     const errors: FieldError[] = [];
     for (const [name, parameter] of parameters) {

@@ -3,19 +3,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { ServerConfig } from '../../config.ts';
 
-/** Fastify's onRequest hook; register it before hooks that answer. Requests that `which` does not select are logged at debug. */
-export function requestLog(logger: Logger, which: ServerConfig['logRequests']) {
+/** Fastify's onRequest hook; register it before hooks that answer. Requests that `setting` does not select are logged at debug. */
+export function requestLog(logger: Logger, setting: ServerConfig['logRequests']) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    const level = isNamed(request, which) ? 'info' : 'debug';
+    const level = isNamed(request, setting) ? 'info' : 'debug';
     // Not onResponse: a client that disconnects in the middle of its answer ends the request as well.
     if (logger.isLevelEnabled(level)) reply.raw.once('close', () => logger[level](entry(request, reply), 'request'));
     done();
   };
 }
 
-function isNamed({ method, is404 }: FastifyRequest, which: ServerConfig['logRequests']): boolean {
-  if (which === 'writes') return !is404 && method !== 'GET' && method !== 'HEAD';
-  return which === 'all';
+function isNamed({ method, is404 }: FastifyRequest, setting: ServerConfig['logRequests']): boolean {
+  if (setting === 'writes') return !is404 && method !== 'GET' && method !== 'HEAD';
+  return setting === 'all';
 }
 
 function entry(request: FastifyRequest, reply: FastifyReply) {

@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
 export function watchSilentConnections(server: Server, secure: boolean): { closeAll(): void } {
   const silent = new Set<Socket>();
   let closing = false;
-  const heard = (request: IncomingMessage): void => {
+  const onRequest = (request: IncomingMessage): void => {
     silent.delete(request.socket);
   };
   server.on(secure ? 'secureConnection' : 'connection', (socket: Socket) => {
@@ -20,7 +20,7 @@ export function watchSilentConnections(server: Server, secure: boolean): { close
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
   });
-  server.on('request', heard).on('upgrade', heard);
+  server.on('request', onRequest).on('upgrade', onRequest);
   return {
     closeAll() {
       closing = true;

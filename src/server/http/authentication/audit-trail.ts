@@ -15,7 +15,7 @@ export interface AuditTrail {
   /** Records an entry, which is written soon afterwards. */
   note(request: FastifyRequest, details: AuditDetails): void;
   /** Records an entry about a request that did not pass through the framework. */
-  noteAs(who: { actor: string; source: string }, details: AuditDetails): void;
+  noteAs(origin: { actor: string; source: string }, details: AuditDetails): void;
   /** Writes an entry about administration. Settles when it is on disk. */
   write(request: FastifyRequest, details: AuditDetails): Promise<void>;
   /** Settles when all recorded entries are on disk, or were reported as lost. */
@@ -56,7 +56,7 @@ export function createAuditTrail(p: {
 
   return {
     note: (request, details) => note(entryOf(request, details)),
-    noteAs: (who, details) => note({ at: p.now(), ...who, ...details }),
+    noteAs: (origin, details) => note({ at: p.now(), ...origin, ...details }),
     write: (request, details) => p.store.appendAudit({ entry: entryOf(request, details) }),
     async flush() {
       await Promise.all(writing);

@@ -19,8 +19,8 @@ export function consoleCallbackRoute(app: App, { store, cursors }: HttpContext):
     },
     async (request) => {
       assertAllMachines(request.principal);
-      const asked = pageRequest(cursors, LIST, request.query);
-      return pageWire(cursors, LIST, await store.listCallbacks(asked), callbackWire);
+      const pageQuery = pageRequest(cursors, LIST, request.query);
+      return pageWire(cursors, LIST, await store.listCallbacks(pageQuery), callbackWire);
     },
   );
 }

@@ -62,7 +62,7 @@ function pointsOf(counts: readonly MinuteCount[], chart: { from: number; step: n
 function pointOf(minute: number, counts: ReadonlyMap<string, number>): ConsoleOverview['points'][number] {
   const of = (name: string): number => counts.get(name) ?? 0;
   const half = startPercentile(counts, 0.5);
-  const most = startPercentile(counts, 0.95);
+  const p95 = startPercentile(counts, 0.95);
   return {
     at: new Date(minute * MINUTE_MS).toISOString(),
     created: of('created'),
@@ -70,6 +70,6 @@ function pointOf(minute: number, counts: ReadonlyMap<string, number>): ConsoleOv
     failed: of('failed') + of('expired'),
     cancelled: of('cancelled'),
     ...(half === undefined ? {} : { start_p50_ms: half }),
-    ...(most === undefined ? {} : { start_p95_ms: most }),
+    ...(p95 === undefined ? {} : { start_p95_ms: p95 }),
   };
 }

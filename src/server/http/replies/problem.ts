@@ -47,8 +47,8 @@ export function isRetryableStatus(status: number): boolean {
 }
 
 /** 404 for an unknown route, a wrong method, a malformed id, an unknown resource. */
-export function notFound(what = 'The resource does not exist.'): Problem {
-  return new Problem(404, what);
+export function notFound(detail = 'The resource does not exist.'): Problem {
+  return new Problem(404, detail);
 }
 
 /** 422 for fields that fail their schema. */

@@ -67,8 +67,8 @@ function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError
 
 /** Refuses too large a command or environment. Counts like execve(2): each text with its terminating NUL. */
 function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
-  const refuse = (location: string, unit: string, most: number): void => {
-    errors.push({ location, message: `must not have more than ${most} ${unit}` });
+  const refuse = (location: string, unit: string, limit: number): void => {
+    errors.push({ location, message: `must not have more than ${limit} ${unit}` });
   };
   const variables = Object.entries(env);
   if (command.length > limits.maxArgs) refuse('body.command', 'elements', limits.maxArgs);

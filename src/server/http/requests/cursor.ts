@@ -30,8 +30,8 @@ export function createCursors(digest: Digest): Cursors {
         const position = bytes.readDoubleBE(0);
         // Compared as text: other spellings of the same bytes are not valid cursors.
         const made = Buffer.from(encode(list, position));
-        const given = Buffer.from(cursor);
-        if (made.length === given.length && timingSafeEqual(made, given)) return position;
+        const received = Buffer.from(cursor);
+        if (made.length === received.length && timingSafeEqual(made, received)) return position;
       }
       throw invalid([
         { location: 'query.cursor', message: 'is not a cursor of this list', value: cursor.slice(0, 64) },

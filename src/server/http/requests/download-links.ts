@@ -21,9 +21,9 @@ export function createDownloadLinks(digest: Digest, now: () => number): Download
       return `${base}/downloads/${artifactId}?expires=${expires}&signature=${signature}`;
     },
     isValid(artifactId, expires = '', signature = '') {
-      const given = Buffer.from(signature, 'base64url');
+      const received = Buffer.from(signature, 'base64url');
       const right = sign(artifactId, expires);
-      return given.length === right.length && timingSafeEqual(given, right) && Number(expires) * 1000 > now();
+      return received.length === right.length && timingSafeEqual(received, right) && Number(expires) * 1000 > now();
     },
   };
 }

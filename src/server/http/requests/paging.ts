@@ -32,5 +32,5 @@ export async function executionPageWire(
   page: Page<Execution>,
 ) {
   const retryAfterMs = await wakeRetries(context, page.items);
-  return pageWire(context.cursors, list, page, (one) => executionWire(one, retryAfterMs(one)));
+  return pageWire(context.cursors, list, page, (execution) => executionWire(execution, retryAfterMs(execution)));
 }

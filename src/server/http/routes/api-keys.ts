@@ -79,8 +79,8 @@ function listRoute(app: App, context: HttpContext): void {
     },
     async (request) => {
       assertAllMachines(request.principal);
-      const asked = pageRequest(context.cursors, LIST, request.query);
-      return pageWire(context.cursors, LIST, await context.store.listApiKeys(asked), apiKeyWire);
+      const pageQuery = pageRequest(context.cursors, LIST, request.query);
+      return pageWire(context.cursors, LIST, await context.store.listApiKeys(pageQuery), apiKeyWire);
     },
   );
 }

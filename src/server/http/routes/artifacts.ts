@@ -97,8 +97,10 @@ function listRoute(app: App, context: HttpContext, wire: Wire): void {
       const { machineId } = await findMachine(context, request.params.machine_id);
       const { execution_id: executionId } = request.query;
       const list = `${LIST} ${machineId} ${executionId ?? ''}`;
-      const asked = { machineId, ...pageRequest(context.cursors, list, request.query) };
-      const page = await context.store.listArtifacts(executionId === undefined ? asked : { ...asked, executionId });
+      const pageQuery = { machineId, ...pageRequest(context.cursors, list, request.query) };
+      const page = await context.store.listArtifacts(
+        executionId === undefined ? pageQuery : { ...pageQuery, executionId },
+      );
       return pageWire(context.cursors, list, page, wire(request));
     },
   );
@@ -136,8 +138,8 @@ function deleteRoute(app: App, context: HttpContext, wire: Wire): void {
     },
     async (request, reply) => {
       const { machine_id: machineId, artifact_id: artifactId } = request.params;
-      const asked = { machineId, artifactId, now: context.now(), ...context.onBehalfOf(request) };
-      const deleted = await context.store.deleteArtifact(asked);
+      const deletion = { machineId, artifactId, now: context.now(), ...context.onBehalfOf(request) };
+      const deleted = await context.store.deleteArtifact(deletion);
       if (deleted.outcome === 'not_found') throw notFound(MISSING);
       if (deleted.outcome === 'deleted') {
         const { name } = deleted.artifact;

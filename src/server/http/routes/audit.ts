@@ -40,10 +40,10 @@ function listRoute(app: App, context: HttpContext): void {
     },
     async (request) => {
       const { machineIds } = request.principal;
-      const asked = pageRequest(context.cursors, 'audit', request.query);
+      const pageQuery = pageRequest(context.cursors, 'audit', request.query);
       // The answer includes everything that was done before the request.
       await context.audit.flush();
-      const page = await context.store.listAudit({ ...asked, ...(machineIds === undefined ? {} : { machineIds }) });
+      const page = await context.store.listAudit({ ...pageQuery, ...(machineIds === undefined ? {} : { machineIds }) });
       return pageWire(context.cursors, 'audit', page, auditEntryWire);
     },
   );

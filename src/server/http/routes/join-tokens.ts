@@ -94,11 +94,11 @@ function listRoute(app: App, context: HttpContext): void {
     },
     async (request) => {
       assertAllMachines(request.principal);
-      const asked = pageRequest(context.cursors, LIST, request.query);
+      const pageQuery = pageRequest(context.cursors, LIST, request.query);
       return pageWire(
         context.cursors,
         LIST,
-        await context.store.listJoinTokens({ now: context.now(), ...asked }),
+        await context.store.listJoinTokens({ now: context.now(), ...pageQuery }),
         joinTokenWire,
       );
     },

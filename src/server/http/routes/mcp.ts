@@ -47,8 +47,8 @@ function fetchWithin(app: App, { headers, ip }: FastifyRequest): typeof fetch {
         : { payload: Buffer.from(init.body as string | Uint8Array) }),
       ...(init.signal ? { signal: init.signal } : {}),
     });
-    const given = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, String(value)]);
+    const headerList = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, String(value)]);
     const body = NO_BODY.has(answer.statusCode) ? null : new Uint8Array(answer.rawPayload);
-    return new Response(body, { status: answer.statusCode, headers: given });
+    return new Response(body, { status: answer.statusCode, headers: headerList });
   };
 }

@@ -97,13 +97,15 @@ function listRoute(app: App, context: HttpContext): void {
     async (request) => {
       const machineId = request.params.machine_id;
       const list = `terminals ${machineId}`;
-      const asked = pageRequest(context.cursors, list, request.query);
+      const pageQuery = pageRequest(context.cursors, list, request.query);
       await findMachine(context, machineId);
       const endedAfter = context.now() - SHOWN_MS;
-      const page = await context.store.listTerminals({ machineId, endedAfter, ...asked });
+      const page = await context.store.listTerminals({ machineId, endedAfter, ...pageQuery });
       const baseUrl = baseUrlOf(request, context.config);
       const retryAfterMs = await wakeRetries(context, page.items);
-      return pageWire(context.cursors, list, page, (one) => terminalWire(one, baseUrl, retryAfterMs(one)));
+      return pageWire(context.cursors, list, page, (terminal) =>
+        terminalWire(terminal, baseUrl, retryAfterMs(terminal)),
+      );
     },
   );
 }

@@ -102,16 +102,16 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   assertMachine(principal, machine_id);
   const execution = await findTerminal(context, { machine_id, terminal_id });
   const status = terminalStatus(execution);
-  const asked = url.searchParams.get('offset');
+  const offsetText = url.searchParams.get('offset');
   // A reconnecting client has missed the end, and still receives it.
-  const comesBack = asked !== null && isTerminal(execution.status);
+  const comesBack = offsetText !== null && isTerminal(execution.status);
   if (status !== 'ready' && !comesBack) throw notReady(status);
   assertRoom(terminals, execution);
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
   const tellsOffsets = url.searchParams.get('offsets') === 'true';
   const replay = url.searchParams.get('replay') === 'none' ? end : start;
-  const offset = asked === null ? replay : Number(asked);
+  const offset = offsetText === null ? replay : Number(offsetText);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
     throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
   return { principal, execution, options: { binary, tellsOffsets, offset: Math.max(offset, start) } };

@@ -34,10 +34,10 @@ function modes(dataDir: string): Finding {
     refuseOpenDirectory(dataDir);
     return ok('modes', 'nothing is open to other users');
   } catch (error) {
-    const [what = '', remedy = ''] = (error as Error).message.split(/: (?=close it)/);
+    const [problem = '', remedy = ''] = (error as Error).message.split(/: (?=close it)/);
     return fail(
       'modes',
-      what.replace(/^EXECPLANE_DATA_DIR: /, ''),
+      problem.replace(/^EXECPLANE_DATA_DIR: /, ''),
       `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}`,
     );
   }

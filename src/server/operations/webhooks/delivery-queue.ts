@@ -36,8 +36,8 @@ export class DeliveryQueue<T extends Deliverable> {
   /** Accepts a callback. False if too many wait: then it is claimed again when its claim has expired. */
   push(delivery: T): boolean {
     const queue = this.#queues.get(queueNameOf(delivery)) ?? { waiting: [], active: 0 };
-    const most = this.#waiting < MAX_WAITING ? MAX_WAITING_PER_QUEUE : MIN_WAITING_PER_QUEUE;
-    if (queue.waiting.length >= most || this.#waiting >= MAX_WAITING_EVER) return false;
+    const limit = this.#waiting < MAX_WAITING ? MAX_WAITING_PER_QUEUE : MIN_WAITING_PER_QUEUE;
+    if (queue.waiting.length >= limit || this.#waiting >= MAX_WAITING_EVER) return false;
     this.#queues.set(queueNameOf(delivery), queue);
     queue.waiting.push(delivery);
     this.#waiting += 1;

@@ -6,9 +6,9 @@ const REVISION = /^(?:W\/)?"([0-9]+)"$|^([0-9]+)$/;
 
 /** Parses `"7"`, `7` or `W/"7"`. Undefined if absent or `*`. Throws a 422 for anything else. */
 export function readIfMatch(request: FastifyRequest): number | undefined {
-  const given = request.headers['if-match'];
-  if (given === undefined || given.trim() === '*') return undefined;
-  const [, quoted, plain] = REVISION.exec(given.trim()) ?? [];
+  const header = request.headers['if-match'];
+  if (header === undefined || header.trim() === '*') return undefined;
+  const [, quoted, plain] = REVISION.exec(header.trim()) ?? [];
   const revision = Number(quoted ?? plain);
   if (Number.isSafeInteger(revision)) return revision;
   throw invalid([{ location: 'header.if-match', message: 'must be a revision such as "7", or *' }]);

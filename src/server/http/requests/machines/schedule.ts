@@ -141,6 +141,6 @@ function withPresent(body: TimingFields, present: Timing): TimingFields {
 }
 
 function fieldsOfCommand(body: Omit<CreateSchedule, 'selector'>): Parameters<typeof createRequestOf>[0] {
-  const given = OF_COMMAND.filter((name) => body[name] !== undefined).map((name) => [name, body[name]] as const);
-  return { command: body.command, ...Object.fromEntries(given) };
+  const fields = OF_COMMAND.filter((name) => body[name] !== undefined).map((name) => [name, body[name]] as const);
+  return { command: body.command, ...Object.fromEntries(fields) };
 }

@@ -57,14 +57,14 @@ function createRoute(app: App, context: HttpContext): void {
       if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       const machineId = request.params.machine_id;
       const createdBy = request.principal.apiKeyId;
-      const asked = createRequestOf(request.body, { machineId, createdBy }, context.config);
+      const create = createRequestOf(request.body, { machineId, createdBy }, context.config);
       await pauseIfLarge(request);
       const onBehalf = context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       await pauseIfLarge(request);
       const trace = context.tracing?.contextOf(request);
       const made = await context.control.create({
-        ...asked,
+        ...create,
         ...onBehalf,
         ...(trace === undefined ? {} : { trace }),
       });
@@ -98,11 +98,11 @@ function listRoute(app: App, context: HttpContext): void {
       const machineId = request.params.machine_id;
       const { status } = request.query;
       const list = `executions ${machineId} ${status ?? ''}`;
-      const asked = pageRequest(context.cursors, list, request.query);
+      const pageQuery = pageRequest(context.cursors, list, request.query);
       await findMachine(context, machineId);
       const page = await context.store.listExecutions({
         machineId,
-        ...asked,
+        ...pageQuery,
         ...(status === undefined ? {} : { status }),
       });
       return executionPageWire(context, list, page);

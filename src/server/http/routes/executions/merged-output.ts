@@ -53,7 +53,7 @@ export function mergedOutputRoutes(app: App, context: HttpContext): void {
 /** Returns `offset`, or the first byte that is kept if there is none. Throws a Problem (416) if the stream has no such byte. */
 async function startOf({ store }: HttpContext, executionId: string, stream: Stream, offset: number | undefined) {
   const { start, end } = await store.outputBounds({ executionId, stream });
-  const wanted = offset ?? start;
-  if (wanted < start || wanted > end) throw new Problem(416, `${stream} has no such bytes.`);
-  return wanted;
+  const position = offset ?? start;
+  if (position < start || position > end) throw new Problem(416, `${stream} has no such bytes.`);
+  return position;
 }

@@ -128,11 +128,11 @@ async function answerKept(context: HttpContext, request: RawRequest, reply: Fast
   }
   const ifRange = request.headers['if-range'];
   const range = ifRange === undefined || ifRange === etag ? readRange(request.headers.range, bounds.end) : 'whole';
-  const wanted = range === 'whole' ? { start: startOf(request.query, bounds), end: bounds.end } : range;
-  if (wanted === 'unsatisfiable' || wanted.start < bounds.start || wanted.start > bounds.end) {
+  const bytes = range === 'whole' ? { start: startOf(request.query, bounds), end: bounds.end } : range;
+  if (bytes === 'unsatisfiable' || bytes.start < bounds.start || bytes.start > bounds.end) {
     throw await noSuchBytes(context, p);
   }
-  const { start, end } = wanted;
+  const { start, end } = bytes;
   if (range !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${bounds.end}`);
   reply.header('content-length', end - start);
   const signal = context.openRequests.open(request, reply);

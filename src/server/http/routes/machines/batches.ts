@@ -145,9 +145,9 @@ function listRoute(app: App, context: HttpContext): void {
     },
     async (request) => {
       const { machineIds, apiKeyId } = request.principal;
-      const asked = pageRequest(context.cursors, LIST, request.query);
+      const pageQuery = pageRequest(context.cursors, LIST, request.query);
       const own = machineIds === undefined ? {} : { createdBy: apiKeyId };
-      const page = await context.batches.store.listBatches({ ...asked, ...own });
+      const page = await context.batches.store.listBatches({ ...pageQuery, ...own });
       return pageWire(context.cursors, LIST, page, (batch) => batchWire(batch, request.query.include));
     },
   );
@@ -191,8 +191,8 @@ function executionsRoute(app: App, context: HttpContext): void {
     async (request) => {
       const { batchId } = await findBatch(context, request.principal, request.params.batch_id);
       const list = `batch ${batchId}`;
-      const asked = pageRequest(context.cursors, list, request.query);
-      const page = await context.batches.store.listBatchExecutions({ batchId, ...asked });
+      const pageQuery = pageRequest(context.cursors, list, request.query);
+      const page = await context.batches.store.listBatchExecutions({ batchId, ...pageQuery });
       return executionPageWire(context, list, page);
     },
   );

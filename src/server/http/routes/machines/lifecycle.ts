@@ -127,8 +127,8 @@ function removeRoute(app: App, context: HttpContext): void {
       },
     },
     async (request, reply) => {
-      const asked = { type: 'remove', force: request.query.force } as const;
-      return change(context, request, reply, { action: 'machine.remove', request: asked });
+      const removal = { type: 'remove', force: request.query.force } as const;
+      return change(context, request, reply, { action: 'machine.remove', request: removal });
     },
   );
 }
@@ -179,20 +179,20 @@ async function change(
   context: HttpContext,
   request: ChangeRequest,
   reply: FastifyReply,
-  { action, request: asked }: { action: string; request: MachineRequest },
+  { action, request: machineRequest }: { action: string; request: MachineRequest },
 ) {
   const machineId = request.params.machine_id;
   const expectedRevision = readIfMatch(request);
   const changed = await context.lifecycle.change({
     machineId,
-    request: asked,
+    request: machineRequest,
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
     ...context.onBehalfOf(request),
   });
   switch (changed.outcome) {
     case 'changed': {
       const { machine } = changed;
-      await audit(context, request, { action, machineId, outcome: outcomeOf(asked, machine) });
+      await audit(context, request, { action, machineId, outcome: outcomeOf(machineRequest, machine) });
       return answer(reply, machine);
     }
     case 'unchanged':
@@ -207,8 +207,8 @@ async function change(
 }
 
 /** Returns the outcome for the audit trail, the only record of resources that a provider may still have of a machine removed by force. */
-function outcomeOf(asked: MachineRequest, { provider, providerRef, machineId }: Machine): string {
-  if (asked.type !== 'remove' || !asked.force || provider === undefined) return 'changed';
+function outcomeOf(machineRequest: MachineRequest, { provider, providerRef, machineId }: Machine): string {
+  if (machineRequest.type !== 'remove' || !machineRequest.force || provider === undefined) return 'changed';
   return `forgotten; the provider ${provider} may still have ${providerRef ?? machineId}`;
 }
 

@@ -32,9 +32,9 @@ export function machineRoutes(app: App, context: HttpContext): void {
       const { include, name, label = [] } = request.query;
       const labels = readSelectors(label);
       const list = [LIST, ...(name === undefined ? [] : [`name ${name}`]), ...label].join(' ');
-      const asked = pageRequest(context.cursors, list, request.query);
+      const pageQuery = pageRequest(context.cursors, list, request.query);
       const page = await context.store.listMachines({
-        ...asked,
+        ...pageQuery,
         labels,
         ...(name === undefined ? {} : { name }),
         ...(machineIds === undefined ? {} : { machineIds }),

@@ -89,8 +89,8 @@ function createRoute(app: App, context: ScheduleContext): void {
         return scheduleWire(await findSchedule(context, principal, replayedResource(made, reply)));
       }
       context.scheduler.wake();
-      const what = { resource: scheduleId, command: shown.command, outcome: 'created' };
-      await context.audit.write(request, { action: 'schedule.create', ...what });
+      const auditEntry = { resource: scheduleId, command: shown.command, outcome: 'created' };
+      await context.audit.write(request, { action: 'schedule.create', ...auditEntry });
       return scheduleWire(made.schedule);
     },
   );
@@ -132,9 +132,9 @@ function listRoute(app: App, context: ScheduleContext): void {
     },
     async (request) => {
       const { machineIds, apiKeyId } = request.principal;
-      const asked = pageRequest(context.cursors, LIST, request.query);
+      const pageQuery = pageRequest(context.cursors, LIST, request.query);
       const own = machineIds === undefined ? {} : { createdBy: apiKeyId };
-      const page = await context.scheduler.store.listSchedules({ ...asked, ...own });
+      const page = await context.scheduler.store.listSchedules({ ...pageQuery, ...own });
       return pageWire(context.cursors, LIST, page, (schedule) => scheduleWire(schedule));
     },
   );
@@ -275,8 +275,8 @@ function runsRoute(app: App, context: ScheduleContext): void {
     async (request) => {
       const { scheduleId } = await findSchedule(context, request.principal, request.params.schedule_id);
       const list = `runs ${scheduleId}`;
-      const asked = pageRequest(context.cursors, list, request.query);
-      const page = await context.scheduler.store.listRuns({ scheduleId, ...asked });
+      const pageQuery = pageRequest(context.cursors, list, request.query);
+      const page = await context.scheduler.store.listRuns({ scheduleId, ...pageQuery });
       const batches = await Promise.all(
         page.items.map(({ batchId }) => batchId && context.batches.store.getBatch({ batchId })),
       );
