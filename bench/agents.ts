@@ -1,4 +1,4 @@
-/** (e) Measures thousands of agents on one server: memory per machine, heartbeats, dispatch across them, and the reconnects after a restart. */
+/** (e) Measures thousands of agents on one server: memory per machine, heartbeats, dispatch to all of them, and reconnects after a restart. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deployment } from '../test/helpers/harness.ts';

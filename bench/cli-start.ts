@@ -16,7 +16,7 @@ const CLI = new URL('../dist/cli/main.js', import.meta.url).pathname;
 const STARTS = TINY ? 1 : 10;
 
 const home = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
-/** Answers nothing: the request is all that counts. */
+/** A server that does not answer: only the arrival of the request is measured. */
 const server = createServer().listen(0, '127.0.0.1');
 await once(server, 'listening');
 try {
@@ -47,7 +47,7 @@ async function emptyNode(): Promise<void> {
   await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'exit');
 }
 
-/** The time of killing it counts as well: it is small. */
+/** Starts the CLI and waits for its request. Includes the short time of killing it. */
 async function request(to: Server): Promise<void> {
   const url = `http://127.0.0.1:${(to.address() as AddressInfo).port}`;
   const requested = once(to, 'request');

@@ -49,7 +49,7 @@ try {
   await cluster.dispose();
 }
 
-/** Its links are closed by the kernel, but perhaps not yet counted. */
+/** Waits until all links are connected again. The kernel has closed the links of the killed server, but they may still be counted. */
 async function backAfter(links: Fleet): Promise<void> {
   await links.reached((connected) => connected < AGENTS);
   await links.reached((connected) => connected === AGENTS);
@@ -68,7 +68,7 @@ async function idle(): Promise<Record<string, number>> {
   };
 }
 
-/** Number of machines whose row was written by the transaction or by a later one. PostgreSQL's own counts come with a delay. */
+/** Returns the number of machines whose row was written by the transaction or a later one. PostgreSQL's own counts are delayed. */
 async function machinesWritten(since: string): Promise<number> {
   const [row] = await ask<{ rows: string }>(
     `SELECT count(*) AS rows FROM machines WHERE xmin::text::bigint >= ${since}`,

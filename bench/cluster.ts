@@ -11,10 +11,10 @@ import { type Contender, measure, percentile, perSecond, print, say, seconds, TI
 
 const WIDTHS = [1, 32];
 const SLICE_MS = TINY ? 200 : 3000;
-/** The machine of a real agent, for output. Executions run on simulated machines: the starts of a single one are in order, each after the other. */
+/** The machine of a real agent, for output. Executions run on simulated machines, because starts of one machine are sent one after the other. */
 const MACHINE = 'dm-bench';
 const MACHINES = TINY ? 5 : 47;
-/** No agent joins under this name: executions created for it stay queued. */
+/** A machine without an agent: its executions stay queued. */
 const ABSENT = 'dm-absent';
 const OUTPUT_BYTES = TINY ? 1_000_000 : 64_000_000;
 const SETTINGS = {
@@ -23,7 +23,7 @@ const SETTINGS = {
   EXECPLANE_MAX_QUEUE: '10000000',
 };
 
-/** One of the things that are measured: servers, and the database that they share. */
+/** A measured setup: servers, and the database that they share. */
 interface Setup {
   name: string;
   servers: readonly ServerUnderTest[];
@@ -96,7 +96,7 @@ function executions(setup: Setup, width: number): Contender {
   let turn = 0;
   const task = async (): Promise<void> => {
     turn += 1;
-    // Their numbers have no common divisor: every machine is reached through every server.
+    // The numbers of machines and servers are coprime, so that every machine is used through every server.
     const path = `/v1/machines/dm-sim-${(turn * 7) % MACHINES}/executions?wait_ms=55000`;
     const { json } = await apiOf(setup, turn).post(path, { command: ['/bin/true'] });
     if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
@@ -145,14 +145,14 @@ function against(setup: Setup, labelOf: (name: string) => string, unit: string, 
   return setup.name === FLOOR ? contender : { ...contender, floor: labelOf(FLOOR) };
 }
 
-/** Clients of a cluster are spread over its servers. */
+/** Returns the client for a turn: requests are spread over the servers. */
 function apiOf({ apis }: Setup, turn: number): Requests {
   const api = apis[turn % apis.length];
   if (api === undefined) throw new Error('no server');
   return api;
 }
 
-/** Processor time and log bytes that the servers and the database have used so far. */
+/** Returns the processor time and log bytes of the servers and the database so far. */
 async function spent({ servers, cluster }: Setup): Promise<Omit<Cost, 'executions'>> {
   const ofServers = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
   if (cluster === undefined) return { cpuMs: ofServers, walBytes: 0, transactions: 0 };

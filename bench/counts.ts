@@ -1,6 +1,6 @@
 /**
- * Counts, for each execution, what the load of the machine does not change: flushes, bytes and pages of the write-ahead log, and the system
- * calls of server, link, runner and spawner (without those of the commands). With `--hold`, a count above its limit is a failure.
+ * Counts, for each execution, costs that do not depend on the load of the machine: flushes, bytes and pages of the write-ahead log, and the
+ * system calls of server, link, runner and spawner (without those of the commands). With `--hold`, a count above its limit is a failure.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,9 +10,9 @@ import { requestsTo } from './requests.ts';
 import { inParallel, say, TINY } from './rounds.ts';
 
 const EXECUTIONS = TINY ? 50 : 400;
-/** V8 compiles what runs often, on threads of its own: more executions go before than it takes to compile the path of one. */
+/** Number of executions before the measurement: more than V8 needs to compile the path of one, on its own threads. */
 const WARM_UP = TINY ? 20 : 1000;
-/** Of an execution, one at a time. System calls vary a little: the collector of garbage has threads of its own. */
+/** Limits for each execution, run one at a time. System calls vary a little, because the garbage collector has its own threads. */
 const LIMITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'server, 1 at a time': { system_calls: 32, flushes: 2.3, log_kb: 56 },
   'link, 1 at a time': { system_calls: 10 },
@@ -88,7 +88,7 @@ function hold(label: string, figures: Readonly<Record<string, number>>): void {
   }
 }
 
-/** The runner's only child from its start on. Undefined if it spawns by itself. */
+/** Returns the pid of the spawner, the runner's only child after its start. Undefined without a native spawner. */
 function spawnerPid(): number | undefined {
   const runner = deployment.agent.runnerPid();
   const [child] = readFileSync(`/proc/${runner}/task/${runner}/children`, 'utf8').split(' ');

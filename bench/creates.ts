@@ -61,7 +61,7 @@ function path(): string {
   return `/v1/machines/${machine}/executions`;
 }
 
-/** A machine that has joined and whose agent is offline. */
+/** Creates a machine that has joined and whose agent is offline. */
 async function freshMachine(): Promise<void> {
   machine = `dm-away-${deployment.agents.length}`;
   created = 0;

@@ -8,7 +8,7 @@ import { type Contender, measure, percentile, perSecond, print, say, TINY } from
 const WIDTHS = [1, 8, 32];
 /** Time that each contender runs in each round, at each width. */
 const SLICE_MS = TINY ? 200 : 2000;
-/** Clients of the SDKs poll; they choose the pause between polls. */
+/** Pause between polls, ms. Clients of the SDKs poll. */
 const POLL_MS = 10;
 
 const deployment = await Deployment.start();

@@ -14,7 +14,7 @@ const deployment = await Deployment.start({
 });
 const api = requestsTo(deployment.server.url, deployment.server.key, BUSY + 4);
 const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
-/** Prints the time at which it writes: a reader on the same clock computes the difference. */
+/** A command that prints the time of its write, from which the reader, with the same clock, computes the delay. */
 const COMMAND = ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'];
 const delays: number[] = [];
 const bareDelays: number[] = [];

@@ -1,4 +1,4 @@
-/** (f) Measures the p99 of get, list and events over a growing database. Equal figures mean that old executions cost nothing. */
+/** (f) Measures the p99 of get, list and events over a growing database. Equal figures mean that old executions have no cost. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';

@@ -13,7 +13,7 @@ const deployment = await Deployment.start({ machine: 'dm-usual' });
 const api: Requests = requestsTo(deployment.server.url, deployment.server.key, WIDTH);
 
 try {
-  // Only the link has it: a runner's environment is its own.
+  // Only the link gets it, because the runner has its own environment.
   await deployment.join('dm-large', { NODE_OPTIONS: `--import ${BALLAST}` });
   const figures = await measure([
     { name: 'link as it is', unit: '/s', run: () => rate('dm-usual') },

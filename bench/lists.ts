@@ -1,6 +1,6 @@
 /**
- * p99 of each list of the store with 5 million executions and 50,000 machines, against a database that holds little more than the pages that
- * are listed: equal figures mean that history costs nothing. SQLite. `--directory D` keeps the databases there, for the next run.
+ * Measures the p99 of each list of the SQLite store with 5 million executions and 50,000 machines, compared with a database of little more than
+ * the listed pages. Equal figures mean that history has no cost. `--directory D` keeps the databases there, for the next run.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

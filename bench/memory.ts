@@ -9,7 +9,7 @@ const FLOODS = TINY ? 2 : 8;
 const FLOOD_BYTES = TINY ? 1_000_000 : 500_000_000;
 const SHORT = TINY ? 20 : 5000;
 const SETTLE_MS = TINY ? 100 : 10_000;
-/** Time until memory is looked at again after the work. */
+/** Time after the work until memory is measured again, ms. */
 const AFTER_MS = TINY ? 100 : 60_000;
 
 const deployment = await Deployment.start({

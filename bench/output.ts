@@ -33,7 +33,7 @@ function flood(megabytes: number): readonly string[] {
   return ['head', '-c', String(megabytes * 1_000_000), '/dev/zero'];
 }
 
-/** The same command read through a bare pipe, and as an execution. */
+/** Returns two contenders: the command read through a bare pipe, and as an execution. */
 function against(label: string, amount: number, unit: string, command: readonly string[]): Contender[] {
   const floor = `bare pipe, ${label}`;
   return [
@@ -42,7 +42,7 @@ function against(label: string, amount: number, unit: string, command: readonly 
   ];
 }
 
-/** Seconds until a child's output was read to its end and the child is gone. */
+/** Returns the seconds until a child's output was read to its end and the child has exited. */
 function bare(command: readonly string[]): Promise<number> {
   return seconds(async () => {
     const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -51,7 +51,7 @@ function bare(command: readonly string[]): Promise<number> {
   });
 }
 
-/** Seconds from the create until the execution is over, and a check that every byte was kept. */
+/** Returns the seconds from the create to the end of the execution. Throws unless every byte was kept. */
 async function ran(command: readonly string[]): Promise<number> {
   let id = '';
   const elapsed = await seconds(async () => {

@@ -52,8 +52,8 @@ function add(peer: Peer): void {
   peers.push(peer);
 }
 
-/** Printed clearly: a table without a peer must not look complete. Any other error than a missing package or program is a fault. */
+/** Prints that a peer is missing, so that the table does not look complete. Throws any error but a missing package or program. */
 function notInstalled(error: NodeJS.ErrnoException): void {
   if (error.code !== 'MODULE_NOT_FOUND' && error.code !== 'ENOENT') throw error;
-  process.stdout.write(`\npeers: NOT MEASURED, for it is not installed: ${error.message.split('\n')[0]}\n`);
+  process.stdout.write(`\npeers: NOT MEASURED, because it is not installed: ${error.message.split('\n')[0]}\n`);
 }

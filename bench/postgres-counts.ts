@@ -12,12 +12,12 @@ import { connectMachine, createIn, MACHINE } from './store-machine.ts';
 
 const EXECUTIONS = TINY ? 20 : 400;
 const EXECUTE = 'E'.charCodeAt(0);
-/** A type and a length that counts itself. */
+/** Bytes of a type and of a length, which includes itself. */
 const HEADER_BYTES = 5;
 
 interface Messages {
   statements: number;
-  /** Times that the store sent something after an answer. */
+  /** Number of times that the store sent something after an answer. */
   roundTrips: number;
 }
 

@@ -18,7 +18,7 @@ try {
   const execution = `/v1/machines/${deployment.agent.machineId}/executions/${await flood()}`;
   process.stdout.write(`\nresident memory of the server while ${BYTES} bytes are read, MB\n`);
   for (const way of WAYS) {
-    // The memory left from writing is not part of the memory of reading.
+    // A new server, without the memory of the writing.
     await deployment.server.stop();
     await deployment.server.restart();
     say('reading', way, await read(`${execution}/${way}`, way.startsWith('events') ? 'text/event-stream' : '*/*'));
@@ -28,7 +28,7 @@ try {
   await deployment.dispose();
 }
 
-/** Returns the id of an ended execution with that much on stdout. */
+/** Runs a command that prints BYTES to stdout. Returns its execution id. */
 async function flood(): Promise<string> {
   const { execution_id: id } = await deployment.machine.create({
     command: ['head', '-c', String(BYTES), '/dev/urandom'],

@@ -25,7 +25,7 @@ const directory = mkdtempSync(join(tmpdir(), 'execplane-bench-'));
 const path = join(directory, 'bench.db');
 const store = await storeWithMachine(path);
 let created = 0;
-/** All in ms. */
+/** Durations, in ms. */
 const alone: number[] = [];
 const during: number[] = [];
 const steps: number[] = [];
@@ -85,7 +85,7 @@ async function timedCreate(): Promise<number> {
   return performance.now() - from;
 }
 
-/** All finished executions are past their age. Creates go on until they are deleted and the space is returned. */
+/** Creates executions until all finished executions, which are past their age, are deleted and the space is returned. */
 async function createsDuringRetention(): Promise<void> {
   const done = new AbortController();
   const housekeeping = startHousekeeping({
@@ -106,7 +106,7 @@ async function createsDuringRetention(): Promise<void> {
   await housekeeping.stop();
 }
 
-/** CPU time shows the cost of a step by itself, also if others use the machine. A create that falls into a step counts with it. */
+/** Prints the distribution of times. The CPU time of a step does not depend on other load, but includes creates within the step. */
 async function timedStep<T>(step: () => Promise<T>): Promise<T> {
   const from = process.cpuUsage();
   const result = await step();

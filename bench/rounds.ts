@@ -2,10 +2,10 @@
  * Runs rounds: every contender runs once in each, so that noise of the machine affects all alike. Ratios are computed within a round.
  */
 
-/** One measured thing: a higher figure is better, whatever its unit. */
+/** A measured variant. A higher figure is better. */
 export interface Contender {
   name: string;
-  /** Such as `/s`, `MB/s`. */
+  /** Unit of the figure, such as `/s`, `MB/s`. */
   unit: string;
   /** The floor that it is compared with: the name of another contender of the same rounds. */
   floor?: string;
@@ -22,7 +22,7 @@ export interface Figure {
   ratio?: { floor: string; median: number; min: number; max: number };
 }
 
-/** `--tiny`: each bench once and small, only to see that it works. */
+/** `--tiny`: each bench runs once and small, to check that it works. */
 export const TINY: boolean = process.argv.includes('--tiny');
 /** `--rounds N`; default 5. */
 const ROUNDS = TINY ? 1 : Number(process.argv[process.argv.indexOf('--rounds') + 1] ?? Number.NaN) || 5;
@@ -60,7 +60,7 @@ export function print(bench: string, title: string, figures: readonly Figure[]):
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Prints one line for people and one for programs: figures that are not speeds, each under its name with its unit. */
+/** Prints figures that are not speeds, each with its name and unit: one line for people and one for programs. */
 export function say(bench: string, label: string, figures: Readonly<Record<string, number>>): void {
   const words = Object.entries(figures).map(([name, value]) => `${name} ${show(value)}`);
   process.stdout.write(`  ${label.padEnd(42)} ${words.join('  ')}\n`);
@@ -86,7 +86,7 @@ export async function inParallel(total: number, width: number, task: (index: num
   await Promise.all(Array.from({ length: width }, worker));
 }
 
-/** Runs `task` repeatedly, `width` at a time, for `ms`. Returns how many ended per second. The ms of each go into `times`. */
+/** Runs `task` repeatedly, `width` at a time, for `ms`. Returns the number of ends per second. Adds the ms of each to `times`. */
 export async function perSecond(
   width: number,
   ms: number,

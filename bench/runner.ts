@@ -1,6 +1,5 @@
 /**
- * Measures the runner of src/ alone, behind a link that acknowledges at once: starts per second at 32 at a time, output in MB/s, and its
- * memory.
+ * Measures the runner of src/ alone, with a link that acknowledges immediately: starts per second, 32 at a time, output in MB/s, and memory.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -145,7 +144,7 @@ function memory(): { rss_mb: number; anonymous_mb: number } {
   return { rss_mb: mb('VmRSS'), anonymous_mb: mb('RssAnon') };
 }
 
-/** Processor time that the runner itself has used, without its waits. */
+/** Returns the processor time of the runner itself, ms. */
 function cpuMs(): number {
   const fields = readFileSync(`/proc/${runner.pid}/stat`, 'latin1').split(' ');
   return (Number(fields[13]) + Number(fields[14])) * 10;

@@ -20,7 +20,7 @@ export async function connectMachine(store: Store): Promise<void> {
   await store.machineConnected({ machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts, now });
 }
 
-/** One durable create; dispatched too, or left waiting. Throws if it was not created. */
+/** Creates an execution durably, dispatched or waiting. Throws if it was not created. */
 export async function createIn(store: Store, executionId: string, dispatch: boolean): Promise<void> {
   const now = Date.now();
   const execution = {

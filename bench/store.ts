@@ -11,7 +11,7 @@ import { inParallel, say, TINY } from './rounds.ts';
 import { createIn, MACHINE, storeWithMachine } from './store-machine.ts';
 
 const PARALLEL = 32;
-/** Part of the amount of a full run. */
+/** Fraction of the amount of a full run. */
 const PART = TINY ? 0.005 : 0.5;
 
 async function report(store: Store, records: RawRecord[]): Promise<void> {
@@ -28,7 +28,7 @@ const ENDED = Buffer.from(
   '{"status":"succeeded","exit_code":0,"stdout_bytes":6,"stderr_bytes":0,"stdout_truncated":false,"stderr_truncated":false}',
 );
 
-/** Runs `body`, and prints how many `units` it made per second, and per second of processor time. */
+/** Runs `body`, and prints its `units` per second, and per second of processor time. */
 async function measure(name: string, units: number, unit: string, body: () => Promise<void>): Promise<void> {
   const cpu = process.cpuUsage();
   const startedAt = performance.now();

@@ -11,7 +11,7 @@ import { say, TINY } from './rounds.ts';
 const BYTES = TINY ? 20_000_000 : 10_000_000_000;
 const SOURCE = [process.execPath, fileURLToPath(new URL('./floors/numbered-bytes.ts', import.meta.url)), String(BYTES)];
 const EVERY_MS = TINY ? 20 : 200;
-/** Memory that stays flat is as large after the first tenth as at the end. */
+/** Number of parts. Memory that does not grow is as large in the first part as in the last. */
 const PART = 10;
 
 const deployment = await Deployment.start({
@@ -35,7 +35,7 @@ try {
   process.stdout.write(
     `\n${BYTES / 1_000_000} MB through exec, the SHA-256 as it should be: ${samples.length} samples\n`,
   );
-  // A part may be over before it is looked at: then the sample nearest to it counts.
+  // A part may pass without a sample. Then the nearest sample is used.
   const highest = (part: typeof samples, nearest: (typeof samples)[number] | undefined) =>
     [...part, ...(nearest === undefined ? [] : [nearest])].map(({ sample }) => sample).reduce(higher);
   say(
@@ -61,7 +61,7 @@ function isLast({ bytes }: { bytes: number }): boolean {
   return bytes >= BYTES - BYTES / PART;
 }
 
-/** Runs the command; the SHA-256 of its stdout. `look` is called now and then with the bytes that came, and the command's pid. */
+/** Runs the command. Returns the SHA-256 of its stdout. Calls `look` regularly with the number of bytes so far and the command's pid. */
 async function hashed(
   [program = '', ...args]: readonly string[],
   look: (bytes: number, pid: number) => void = () => undefined,
@@ -98,7 +98,7 @@ function residentMegabytes(pid: number): number {
   return Math.round(Number(kib) / 1000);
 }
 
-/** A file that is removed meanwhile counts no more. */
+/** Returns the size of the files below a directory. A file that is removed meanwhile does not count. */
 function bytesBelow(directory: string): number {
   const sizes = readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => {
     const found = statSync(join(directory, name), { throwIfNoEntry: false });

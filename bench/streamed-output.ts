@@ -45,7 +45,7 @@ async function speed(work: () => Promise<number>): Promise<number> {
   return MEGABYTES / elapsed;
 }
 
-/** Bytes that a program here prints to a pipe. */
+/** Runs a local program. Returns the number of bytes that it printed to a pipe. */
 async function local(command: readonly string[]): Promise<number> {
   const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
   let bytes = 0;
@@ -60,7 +60,7 @@ function overSsh({ options, login }: OpenSsh): Promise<number> {
   return local(['ssh', ...options, login, COMMAND.join(' ')]);
 }
 
-/** By the client library, which releases what it has read. */
+/** Reads by the client library, which releases the bytes that it has read. Returns their number. */
 async function streamed(): Promise<number> {
   const execution = await machine.start(COMMAND, { output: 'stream' });
   let bytes = 0;

@@ -13,21 +13,21 @@ const KEYS = TINY ? 20 : 1000;
 const FLOOD_BYTES = TINY ? 1_000_000 : 100_000_000;
 const INTERRUPTS = TINY ? 1 : 10;
 const SIZE = { width: 80, height: 24 };
-// The quotes keep the words from being found where a terminal shows the command line that was typed.
+// The quotes keep the words from being found in the typed command line that a terminal shows.
 const ECHO = 'stty raw -echo; echo rea""dy; exec cat';
 /** Waits for a key, then prints. */
 const FLOOD = `stty raw -echo; echo rea""dy; head -c 1 > /dev/null; head -c ${FLOOD_BYTES} /dev/zero | tr '\\0' x; printf ov""er; exec cat`;
 const ENDLESS = `stty -echo; trap 'echo stop""ped; exit' INT; echo rea""dy; while :; do head -c 1000000 /dev/zero | tr '\\0' x; done`;
 
-/** One terminal, however it is reached. */
+/** A terminal, local or remote. */
 interface Terminal {
   type: (text: string) => void;
-  /** Settles when the last bytes hold `text`, and with all bytes so far. */
+  /** Settles when the last bytes contain `text`, with the number of all bytes so far. */
   shows: (text: string) => Promise<number>;
   close: () => Promise<void>;
 }
 
-/** Keeps what a terminal shows until it was looked through, however large the pieces are that it comes in. */
+/** Collects the output of a terminal, in pieces of any size, until it was searched. */
 function screen() {
   let unseen = '';
   let total = 0;

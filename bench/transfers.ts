@@ -87,8 +87,8 @@ async function makeFile(): Promise<void> {
   await once(child, 'close');
 }
 
-/** Printed, so that a table without a peer does not look complete. */
+/** Prints that a peer is missing, so that the table does not look complete. */
 function notInstalled(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
-  process.stdout.write('\ntransfers: ssh and scp are NOT MEASURED, for openssh-server is not installed\n');
+  process.stdout.write('\ntransfers: ssh and scp are NOT MEASURED, because openssh-server is not installed\n');
 }

@@ -10,7 +10,7 @@ const UNREMARKABLE = new Set(['MODULE_LEVEL_DIRECTIVE', 'PLUGIN_TIMINGS']);
 /** Close to the best compression, in a tenth of its time. */
 const BROTLI_QUALITY = 9;
 
-/** `root`: of the project; `to`: a folder that is made. */
+/** Builds the console. `root`: folder of the project; `to`: a new folder. */
 export async function buildConsole({ root, to }: { root: string; to: string }): Promise<void> {
   await build({
     root: join(root, 'src/console'),

@@ -21,7 +21,7 @@ const { values } = parseArgs({ options: { out: { type: 'string' }, program: { ty
 if (values.program === undefined) packageAll(values.out ?? join(root, 'packages'));
 else stageProgram({ root, to: values.program, withNode: false });
 
-/** Printed to stderr, for a person who waits. */
+/** Prints a step to stderr. */
 function tell(step: string): void {
   process.stderr.write(`package: ${step} …\n`);
 }

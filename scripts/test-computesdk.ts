@@ -9,7 +9,7 @@ const run = (command: string, args: readonly string[]) =>
   execFileSync(command, args, { cwd: directory, stdio: 'inherit' });
 
 run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-// As it is for those who have installed both.
+// The same layout as after an installation of both packages.
 const link = join(directory, 'node_modules/execplane');
 rmSync(link, { force: true });
 symlinkSync(root, link);

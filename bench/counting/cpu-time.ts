@@ -3,13 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const TICK_MS = 10;
 
-/** User and system time so far of this process, in ms; 0 if it is gone. */
+/** Returns the user and system time of a process so far, in ms; 0 if it has ended. */
 export function cpuMs(pid: number): number {
   const [, , user = 0, system = 0] = stat(pid);
   return (user + system) * TICK_MS;
 }
 
-/** The same of a server and its children, those that have ended included. */
+/** Returns the time of a process and its children, including ended ones, in ms. */
 export function cpuMsWithChildren(pid: number): number {
   const [, , user = 0, system = 0, endedUser = 0, endedSystem = 0] = stat(pid);
   const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && stat(Number(name))[0] === pid);
@@ -17,7 +17,7 @@ export function cpuMsWithChildren(pid: number): number {
   return own + children.reduce((sum, child) => sum + cpuMs(Number(child)), 0);
 }
 
-/** Parent, group, and the four times of proc(5). */
+/** Returns parent, group, and the four times of proc(5). */
 function stat(pid: number): number[] {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];

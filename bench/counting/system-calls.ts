@@ -50,7 +50,7 @@ export async function counted(pid: number, threads: boolean, work: () => Promise
   }
 }
 
-/** strace prints `Process N attached` once it is attached. */
+/** Waits until strace prints `Process N attached`. */
 async function attached(stderr: NodeJS.ReadableStream, ended: Promise<unknown>): Promise<void> {
   const lines = createInterface({ input: stderr });
   const first = await Promise.race([

@@ -13,7 +13,7 @@ database.exec('CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL)');
 const insert = database.prepare('INSERT INTO rows (body) VALUES (?)');
 
 let waiting: { body: string; done: () => void }[] = [];
-/** All requests of one turn of the event loop go into one commit. */
+/** Inserts the row together with all others of this turn of the event loop, in one commit. */
 function together(body: string): Promise<void> {
   return new Promise((done) => {
     waiting.push({ body, done });

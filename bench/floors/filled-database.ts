@@ -11,12 +11,12 @@ export interface Size {
   executions: number;
 }
 
-/** Executions of dm-1 and of dm-2 each, spread over all keys: of these the newest `ALIVE` wait or run, and 1 in 4 of the others failed. */
+/** Executions of each of dm-1 and dm-2, spread over all keys. The newest `ALIVE` wait or run, and 1 in 4 of the others has failed. */
 const OF_NAMED = 400;
 const ALIVE = 120;
-/** Shares no factor with the number of the other machines, so that one after the other of their executions is of another part of them. */
+/** Step between the machines of consecutive executions. It is coprime to the number of the other machines. */
 const SPREAD = 7919;
-/** Rows of dm-1, ex-1, batch-1 and schedule-1 in the lists of them: more than a page. */
+/** Number of rows in the lists of dm-1, ex-1, batch-1 and schedule-1: more than a page. */
 const PAGE = 60;
 const DEFINITION = {
   timing: { everyMs: 60_000 },
@@ -29,7 +29,7 @@ const DEFINITION = {
 /** Rows written in one transaction. */
 const STEP = 250_000;
 
-/** Makes the store at `path`. `machines` is at least 200, and `executions` at least 2,000. */
+/** Creates the store at `path`. `machines` is at least 200, and `executions` at least 2,000. */
 export async function fillDatabase(path: string, size: Size): Promise<void> {
   await openSqliteStore({ path, now: 0 }).close();
   const database = new Database(path);

@@ -29,7 +29,7 @@ export class Fleet {
     });
   }
 
-  /** Settles when the number of connected links is as wished. */
+  /** Settles when `wished` returns true for the number of connected links. */
   reached(wished: (connected: number) => boolean): Promise<void> {
     return new Promise((resolve) => {
       this.#changed = () => {

@@ -1,5 +1,5 @@
 /**
- * Writes as many bytes to stdout as its argument says. Each block of 4 KiB begins with its number, so that a lost, repeated or moved block
+ * Writes the number of bytes in its argument to stdout. Each block of 4 KiB begins with its number, so that a lost, repeated or moved block
  * changes the checksum.
  */
 import { writeSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** The floor of benches that start commands: the least that any program in Node has to do for it. */
+/** The floor of benches that start commands: a bare `child_process.spawn`, the minimum for a program in Node. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 

@@ -9,7 +9,7 @@ import { freePort } from '../../test/helpers/free-port.ts';
 import { until } from '../../test/helpers/processes.ts';
 
 const SSHD = '/usr/sbin/sshd';
-/** The daemon changes its root there before a login; packages of Debian leave it to the service. */
+/** The directory to which the daemon changes its root before a login. In Debian the service creates it. */
 const EMPTY_DIRECTORY = '/run/sshd';
 
 export interface OpenSsh {

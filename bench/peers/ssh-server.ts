@@ -27,7 +27,7 @@ interface Ssh2 {
 
 const ssh2 = createRequire(import.meta.url)('ssh2') as Ssh2;
 const server = new ssh2.Server({ hostKeys: [ssh2.utils.generateKeyPairSync('ed25519').private] }, (connection) => {
-  // Without this each answer waits about 40 ms for the client's TCP.
+  // Without it each answer waits about 40 ms for the acknowledgement of the client's TCP.
   connection.setNoDelay();
   connection.on('authentication', (context) => context.accept());
   connection.on('error', () => undefined);

@@ -1,13 +1,13 @@
-/** A plugin of the bundler for programs that load modules of Node in part. */
+/** A plugin of the bundler that makes programs load modules of Node partially. */
 import { isBuiltin } from 'node:module';
 import type { Plugin } from 'vite';
 
 const PREFIX = '\0builtin:';
 
 /**
- * A statement that imports a module of Node's reads all of its properties, and some of them load much when they are read: `WebSocket` of
- * `node:http` loads all of undici. With this plugin a program reads only those that it uses. Functions of the modules in `called` are
- * read when they are called.
+ * An import statement reads all properties of a module of Node, and some of them load much code when they are read: `WebSocket` of `node:http`
+ * loads all of undici. With this plugin a program reads only the properties that it uses. Functions of the modules in `called` are read when
+ * they are called.
  */
 export function loadBuiltinsInPart(called: ReadonlySet<string> = new Set()): Plugin {
   return {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { build } from 'vite';
 import { loadBuiltinsInPart } from './builtins.ts';
 
-/** Modules of functions that a command calls late, or never. */
+/** Modules whose functions a command calls late or never. */
 const CALLED = new Set([
   'node:child_process',
   'node:crypto',
@@ -36,9 +36,9 @@ export async function bundleCli(dist: string): Promise<void> {
         treeshake: { propertyReadSideEffects: false },
         output: {
           entryFileNames: 'main.js',
-          // As deep as the file was that looks for others beside it.
+          // Chunks keep the depth of the file, which locates other files relative to itself.
           chunkFileNames: ({ name }) => (name === 'run-up' ? 'up/[name].js' : '[name].js'),
-          // All that two commands have in common is one file.
+          // Code that two commands share is in one file.
           codeSplitting: { groups: [{ name: 'common', minShareCount: 2 }] },
         },
       },

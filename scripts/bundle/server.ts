@@ -7,7 +7,7 @@ import { join, relative } from 'node:path';
 import { build, type Plugin } from 'vite';
 import { loadBuiltinsInPart } from './builtins.ts';
 
-/** Replaces `server/` of the compiled program in `dist`, and removes what is then in no other program. */
+/** Replaces `server/` of the compiled program in `dist`, and removes modules that no other program uses. */
 export async function bundleServer(dist: string): Promise<void> {
   const server = join(dist, 'server');
   const to = join(dist, 'bundle');
@@ -37,7 +37,7 @@ export async function bundleServer(dist: string): Promise<void> {
   renameSync(to, server);
 }
 
-/** Modules find files of the package by their own address: it stays what it was before they were put together in `from`. */
+/** Keeps the URL of each bundled module, by which it locates files of the package. */
 function keepModuleUrls({ dist, from }: { dist: string; from: string }): Plugin {
   return {
     name: 'keep-module-urls',

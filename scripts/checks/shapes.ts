@@ -25,7 +25,7 @@ interface ShapedType {
 
 /** The answers of one file of shapes, by the name of their type. */
 export interface ShapeFile {
-  /** From the root of the repository. */
+  /** Path from the root of the repository. */
   path: string;
   /** Path of src/api from the file. */
   api: string;
@@ -94,7 +94,7 @@ export function shapesSource({ types, api, shape }: ShapeFile): string {
   ].join('\n');
 }
 
-/** Values of an enumeration are any text: a newer server may know more of them. */
+/** Returns the field of a schema. Enumerations are plain text, because a newer server may have more values. */
 function fieldOf(schema: TSchema): Field {
   if (Type.IsObject(schema)) {
     const required = new Set(schema.required);

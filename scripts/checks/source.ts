@@ -75,7 +75,7 @@ function fieldChecks(
   { properties }: { properties: Record<string, TSchema & { expected?: string }> },
 ): string {
   const entries = Object.entries(properties).map(([field, schema]) => {
-    if (schema.expected === undefined) throw new Error(`${name}: the schema of ${field} does not say what is expected`);
+    if (schema.expected === undefined) throw new Error(`${name}: the schema of ${field} has no text "expected"`);
     return `  ['${field}', { fits: ${compiled(schema)}, expected: ${JSON.stringify(schema.expected)} }],\n`;
   });
   return `export const ${name}: ReadonlyMap<string, FieldCheck> = new Map([\n${entries.join('')}]);\n`;

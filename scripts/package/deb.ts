@@ -19,7 +19,7 @@ export interface DebFile {
   /** Absolute, on the machine where it is installed. */
   to: string;
   mode: number;
-  /** An administrator's file: dpkg keeps changes to it, and purge removes it. */
+  /** A configuration file: dpkg keeps changes of the administrator, and purge removes it. */
   conffile?: true;
   gzip?: true;
 }
@@ -57,7 +57,7 @@ export function buildDeb(deb: Deb, p: { work: string; out: string; release: Rele
   const architecture = ARCHITECTURES[p.release.arch];
   if (architecture === undefined) throw new Error(`Debian has no name here for ${p.release.arch}.`);
   const tree = join(p.work, deb.name);
-  // Without `verbatimSymlinks` cpSync makes a relative link absolute: it would lead to a folder of the machine that builds.
+  // Without `verbatimSymlinks` cpSync makes a relative link absolute, so that it would lead to a folder of the building machine.
   for (const { from, to } of deb.folders ?? [])
     cpSync(from, join(tree, to), { recursive: true, verbatimSymlinks: true });
   for (const file of deb.files) placeFile(tree, file);
@@ -120,7 +120,7 @@ function md5sums(tree: string): string {
   });
 }
 
-/** Sets modes and times that do not depend on who builds: folders 0755, files without group write. */
+/** Sets modes and times that do not depend on the building user: folders 0755, files without group write. */
 function normalise(tree: string, epoch: number): void {
   execFileSync('chmod', ['-R', 'u+rwX,go-w', tree]);
   for (const entry of readdirSync(tree, { recursive: true, withFileTypes: true })) {

@@ -1,6 +1,6 @@
 /**
- * Makes the three Debian packages. The program has a package of its own, so that server and agent on one machine share its 130 MB and always
- * have one version. The other two packages install it as a service.
+ * Builds the three Debian packages. The program has its own package, so that server and agent on one machine share its 130 MB and have the
+ * same version. The other two packages install it as a service.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ interface Sources {
   release: Release;
 }
 
-/** Builds them in `out`. Returns their file names. */
+/** Builds the packages in `out`. Returns their file names. */
 export function debianPackages(p: Sources): string[] {
   return [programPackage(p), ...ROLES.map((role) => rolePackage(p, role))].map((deb) => buildDeb(deb, p));
 }
@@ -58,7 +58,7 @@ export function rolePackage({ root, release }: Pick<Sources, 'root' | 'release'>
     description: `${LONG}\n.\nThis package holds the systemd unit, the settings and the user of the\n${role}.`,
     depends: `execplane (= ${debianVersion(release)}), adduser, init-system-helpers (>= 1.52)`,
     recommends: 'systemd (>= 252)',
-    // The providers parse their requests with it.
+    // The providers parse their requests with jq.
     ...(role === 'server' && { suggests: 'jq' }),
     scripts: join(root, 'deploy/debian', name),
     files: [

@@ -24,7 +24,7 @@ function entry({ variable, default: fallback, description }: Setting): string {
   return `.TP\n.B ${roff(variable)}\n${roff(description + shown)}`;
 }
 
-/** A backslash, a hyphen-minus and a dot at the start of a line have other meanings in roff. */
+/** Escapes text for roff: a backslash, a hyphen-minus, and a dot at the start of a line. */
 function roff(text: string): string {
   return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replace(/^\./, '\\&.');
 }

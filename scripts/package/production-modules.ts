@@ -13,7 +13,7 @@ const BUILD_ONLY = new Set(['node_modules/node-addon-api']);
 const DEVELOPMENT_FOLDERS = new Set(['test', 'tests', 'integration', 'docs', 'benchmark', 'benchmarks', 'examples']);
 const DEVELOPMENT_FILE = /\.(d\.[cm]?ts|ts|map|md|markdown|yml|html)$/;
 
-/** Copies them from `root`/node_modules to `to`/node_modules. */
+/** Copies the packages from `root`/node_modules to `to`/node_modules. */
 export function copyProductionModules(root: string, to: string): void {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, LockEntry>;
@@ -24,7 +24,7 @@ export function copyProductionModules(root: string, to: string): void {
     if (!existsSync(from)) throw new Error(`${path} is missing: run "npm install" first.`);
     cpSync(from, join(to, path), { recursive: true, filter: (file) => isWanted(path, relative(from, file)) });
   }
-  // None of these files is run as a program; some packages were packed with odd modes.
+  // No file is run as a program, but some packages contain executable modes.
   execFileSync('chmod', ['-R', 'a-x,a+X', join(to, 'node_modules')]);
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 export interface Release {
   version: string;
   description: string;
-  /** In Node's terms: `x64`, `arm64`. */
+  /** Architecture in Node's terms: `x64`, `arm64`. */
   arch: string;
   /** Seconds since the epoch: the time of every file in the packages, so that the same tree makes the same bytes. */
   epoch: number;

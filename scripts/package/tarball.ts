@@ -11,7 +11,7 @@ export type Role = (typeof ROLES)[number];
 /** Programs in deploy/systemd that the unit of each role calls. */
 export const UNIT_PROGRAMS: Record<Role, readonly string[]> = { server: ['server-ready.js'], agent: ['agent-stop'] };
 
-/** The providers that come with a server, in deploy/providers: programs without a file extension. */
+/** Returns the providers in deploy/providers that are part of a server: programs without a file extension. */
 export function providersOf(root: string, role: Role): string[] {
   return role === 'server' ? readdirSync(join(root, 'deploy/providers')).sort() : [];
 }

@@ -19,6 +19,7 @@ import {
   Tail,
   Time,
   WaitMs,
+  RetryAfterMs,
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
 import { HTTP_URL_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
@@ -92,14 +93,7 @@ export const ExecutionSchema = Type.Object(
       Type.String({ description: 'The error in words.', examples: ['The command exited with code 1.'] }),
     ),
     expires_at: Time('When it expires if it has not started.'),
-    retry_after_ms: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 60_000,
-        description: 'While wake_in_progress: time after which to ask again, in ms.',
-        examples: [1000],
-      }),
-    ),
+    retry_after_ms: Type.Optional(RetryAfterMs),
     stdout_bytes: Type.Optional(Bytes('Bytes written to stdout, including any not kept.')),
     stderr_bytes: Type.Optional(Bytes('Bytes written to stderr, including any not kept.')),
     stdout_truncated: Type.Optional(

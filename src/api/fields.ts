@@ -35,6 +35,14 @@ export const Status = Type.Enum([...EXECUTION_STATUSES], {
 export const Time = (description: string) =>
   Type.String({ format: 'date-time', description, examples: ['2026-01-31T12:00:00.000Z'] });
 
+/** The time after which to ask again for something that waits for its machine. */
+export const RetryAfterMs = Type.Integer({
+  minimum: 1,
+  maximum: 60_000,
+  description: 'While wake_in_progress: time after which to ask again, in ms.',
+  examples: [1000],
+});
+
 /** A field with a number of bytes. */
 export const Bytes = (description: string) => Type.Integer({ minimum: 0, description, examples: [2048] });
 

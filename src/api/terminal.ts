@@ -1,7 +1,7 @@
 /** Terminals in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
-import { Environment, Include, ListQuery, MachineId, NextCursor, ReasonSchema, Time } from './fields.ts';
+import { Environment, Include, ListQuery, MachineId, NextCursor, ReasonSchema, RetryAfterMs, Time } from './fields.ts';
 import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -57,14 +57,7 @@ export const TerminalSchema = Type.Object(
     stream_url: Type.Optional(streamUrl),
     ready_at: Type.Optional(Time('When its shell was started.')),
     expires_at: Type.Optional(Time('When it expires if it has not started.')),
-    retry_after_ms: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 60_000,
-        description: 'While wake_in_progress: time after which to ask again, in ms.',
-        examples: [1000],
-      }),
-    ),
+    retry_after_ms: Type.Optional(RetryAfterMs),
     error_code: Type.Optional(
       Type.Enum([...FAILURE_CODES], { description: 'Error code, if it failed or expired.', examples: ['agent_lost'] }),
     ),

@@ -6,7 +6,7 @@ import { resolveOperand } from './machine-name.ts';
 
 type Flags = Record<string, string>;
 
-/** Makes a command that talks to the server: it has the client's flags. */
+/** Creates a command that sends requests to the server, with the client's flags. */
 export function clientCommand(nameAndArguments: string, description: string, examples?: string): Command {
   const command = addClientOptions(new Command(nameAndArguments.split(' ')[0])).description(description);
   const operands = nameAndArguments.split(' ').slice(1).join(' ');
@@ -15,7 +15,7 @@ export function clientCommand(nameAndArguments: string, description: string, exa
   return command.hook('preAction', (_, self) => resolveOperand(self, clientOf));
 }
 
-/** Makes a command that only holds subcommands. */
+/** Creates a command that only groups subcommands. */
 export function groupCommand(name: string, description: string, commands: readonly Command[]): Command {
   const group = new Command(name).description(description);
   for (const command of commands) group.addCommand(command);

@@ -1,12 +1,12 @@
-/** Completion scripts. They ask the server, with the user's own settings, for ids of machines, executions and the like. */
+/** Generates completion scripts. They list ids of machines, executions and the like from the server, with the user's own settings. */
 
 /** A command, as described to the completion scripts. */
 export interface CommandSpec {
-  /** Such as `executions show`. */
+  /** Its words, such as `executions show`. */
   path: string;
   children: readonly string[];
   options: readonly string[];
-  /** Operands that exist on the server. Others are names to invent. */
+  /** The operands. Those without a list command are new names. */
   operands: readonly { name: string; choices: readonly string[] }[];
 }
 
@@ -25,7 +25,7 @@ export const SHELLS: Readonly<Record<string, (specs: readonly CommandSpec[]) => 
 /** Words for the operand at each place after a command: `[place, words or command]`. */
 interface Place {
   path: string;
-  /** From 1 on: the first word after `execplane`. */
+  /** Position of the word; 1 is the first word after `execplane`. */
   at: number;
   words?: string;
   /** The list command to run, with `$MACHINE` if it needs that. */
@@ -53,7 +53,7 @@ function topLevel(specs: readonly CommandSpec[]): string {
     .join(' ');
 }
 
-/** The longest paths first: `agent stop` before `agent`. */
+/** Sorts the longest paths first: `agent stop` before `agent`. */
 function deepestFirst<T extends { path: string }>(items: readonly T[]): T[] {
   return [...items].sort((a, b) => b.path.split(' ').length - a.path.split(' ').length);
 }

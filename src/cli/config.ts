@@ -63,7 +63,7 @@ export function readClientConfig(flags: Environment, env: Environment = environm
   return { url, apiKey, ...(ca === undefined ? {} : { ca }), ...(env['EXECPLANE_COMPLETING'] ? { attempts: 1 } : {}) };
 }
 
-/** A login that cannot be used is no obstacle if flags or variables name both server and key. */
+/** Reads the login. Errors in it are ignored if flags or variables name both server and key. */
 function readLoginIfNeeded(flags: Environment, env: Environment): Login | undefined {
   try {
     return readLogin(loginFile(env));
@@ -105,7 +105,7 @@ export function environment(): Environment {
   return process.env;
 }
 
-/** Flags win over variables, and variables over a stored login. An empty variable counts as absent. */
+/** The settings of a client. Flags override variables, and variables a stored login. An empty variable counts as absent. */
 class Settings {
   readonly #flags: Environment;
   readonly #env: Environment;
@@ -146,7 +146,7 @@ class Settings {
     return url;
   }
 
-  /** A key with a line break in it, as `cat` of a file may give it, cannot be a header of a request. */
+  /** Returns the key. Throws CliError for one with a line break, such as the output of `cat`, which cannot be sent in a header. */
   apiKey(): string | undefined {
     const key = this.given('apiKey', 'API_KEY');
     if (key === undefined || /^[!-~]+$/.test(key)) return key;
@@ -188,7 +188,7 @@ function setting(property: string, name: string, description: string, fallback?:
   return { property, variable: `EXECPLANE_${name}`, flag, default: fallback, description };
 }
 
-/** Returns the system's code (`EACCES`) of what a file could not be read for. */
+/** Returns the system's code (`EACCES`) for which a file could not be read. */
 function causeCode(error: Error): unknown {
   const reason = error.cause instanceof Error ? error.cause.cause : undefined;
   return reason instanceof Error && 'code' in reason ? reason.code : undefined;

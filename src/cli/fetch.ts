@@ -1,6 +1,6 @@
 /**
- * `fetch` over node:http, with the features that the client library uses: a certificate authority and a proxy of this user's own, without
- * the platform's list of ports that a browser may not reach, and in a fraction of the time that loading the platform's fetch takes.
+ * `fetch` over node:http with the features that the client library uses. It supports a certificate authority and a proxy of the user, has no
+ * list of forbidden ports, and loads in a fraction of the time of the platform's fetch.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Readable } from 'node:stream';
@@ -22,7 +22,7 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
     noDelay: true,
     ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href } }),
   };
-  // TLS takes as long to load as Node takes to start: not for a URL without it.
+  // Loading TLS takes as long as starting Node, so it is loaded only for https.
   const https = url.protocol === 'https:' ? process.getBuiltinModule('node:https') : undefined;
   const agent = https ? new https.Agent({ ...options, ...(ca === undefined ? {} : { ca }) }) : new HttpAgent(options);
   const send = https?.request ?? httpRequest;
@@ -47,8 +47,8 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
 }
 
 /**
- * The part of a `Response` that the client library uses. The platform's own, and its `Headers`, would load its whole fetch for the first
- * answer, which takes longer than Node takes to start.
+ * The part of a `Response` that the client library uses. The platform's own classes would load its whole fetch, which takes longer than
+ * starting Node.
  */
 class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'arrayBuffer'> {
   readonly ok: boolean;
@@ -64,9 +64,9 @@ class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | '
       get: (name) => headers[name.toLowerCase()]?.join(', ') ?? null,
       has: (name) => headers[name.toLowerCase()] !== undefined,
     };
-    // A broken connection is an error of the body. If nobody reads the body any more, it must not end the process.
+    // A broken connection is an error of the body. If the body is not read, the error must not end the process.
     message.on('error', () => {});
-    // Reading begins here, so that a small body which nobody reads does not keep its connection, and with it the process.
+    // Reading begins here, so that an unread small body does not keep its connection, and with it the process, alive.
     this.body = NO_BODY.has(this.status) ? null : (Readable.toWeb(message) as ReadableStream<Uint8Array<ArrayBuffer>>);
     if (this.body === null) message.resume();
   }

@@ -13,21 +13,20 @@ export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /**
- * Hides secrets that were given as arguments or variables: others can read them in the process list and in /proc/PID/environ, also
- * commands that run as the same user. They are visible until this function returns. This process still knows them: `env` is
- * `process.env`.
+ * Hides secrets in arguments and variables, which can be read in the process list and in /proc/PID/environ, also by commands that run as the
+ * same user. They are visible until this function returns. This process keeps them: `env` is `process.env`.
  */
 export function hideSecrets(args: readonly string[], env: NodeJS.ProcessEnv): void {
   // Node writes the title over all of the arguments.
   if (args.some((arg) => SECRET_FLAG.test(arg))) process.title = 'execplane';
   const names = Object.keys(env).filter((name) => SECRET_VARIABLE.test(name));
   if (names.length === 0 || process.platform !== 'linux') return;
-  // A variable that is set again moves elsewhere: only the copy that the kernel shows is overwritten.
+  // Setting a variable again moves it to other memory, so that only the copy that the kernel shows is overwritten.
   for (const name of names) env[name] = String(env[name]);
   try {
     overwriteShownValues(names);
   } catch {
-    // If /proc is hidden or closed, nobody can read secrets there either.
+    // If /proc is hidden or closed, secrets cannot be read there either.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Resolves names of machines: the command line accepts a name wherever it accepts an id. */
+/** Resolves names of machines: each operand that accepts an id also accepts a name. */
 import type { Command } from 'commander';
 import type { Execplane } from '../client/main.ts';
 import { CliError } from './cli-error.ts';

@@ -19,7 +19,7 @@ export function assertArgumentsAreText(args: readonly string[], env: NodeJS.Proc
   if (at !== -1) throw notText(`argument ${at + 1} (${JSON.stringify(args[at])})`);
 }
 
-/** Checks one variable of the environment in the same way. */
+/** Throws CliError (exit code 2) if a variable of the environment is not UTF-8. */
 export function assertVariableIsText(name: string, env: NodeJS.ProcessEnv = environment()): void {
   if (env[name]?.includes(REPLACEMENT) !== true) return;
   const prefix = Buffer.from(`${name}=`);

@@ -21,7 +21,7 @@ export function addSettingOptions(command: Command, ...tables: (readonly Setting
   return command;
 }
 
-/** A flag without a value would take the next flag for its value. */
+/** Refuses a value that is a flag: the flag before it has no value. */
 function refuseFlag(value: string): string {
   if (value.startsWith('--')) throw new InvalidArgumentError('Its value is missing.');
   return value;

@@ -7,7 +7,7 @@ import { sessionQuery } from './data/session.ts';
 
 const queryClient = new QueryClient({
   queryCache: new QueryCache({
-    // The key was revoked, or the session is over: return to the sign-in page.
+    // The key was revoked, or the session has ended: return to the sign-in page.
     onError: (error) => {
       if (error instanceof RefusedError && error.status === 401) {
         queryClient.setQueryData(sessionQuery.queryKey, null);

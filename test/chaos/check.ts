@@ -14,8 +14,8 @@ export interface Created {
 }
 
 /**
- * Everything that is wrong with these executions; empty when all is well. `mayBeLost`: a runner was killed. `known`: ids that may be
- * in the file of starts; absent: those of `created`.
+ * Returns the broken invariants of these executions; none if all hold. `mayBeLost`: a runner was killed. `known`: the ids that may
+ * be in the file of starts; default: those of `created`.
  */
 export async function faultsOf(
   machine: MachineClient,
@@ -77,7 +77,7 @@ function logFaults(execution: WireExecution, events: readonly WireEvent[]): stri
   return faults;
 }
 
-/** The whole output if the command ran to its own end; otherwise a beginning of it. */
+/** Expects the whole output if the command ran to its end, otherwise a prefix of the output. */
 function streamFaults(
   execution: WireExecution,
   events: readonly WireEvent[],
@@ -102,7 +102,7 @@ function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The errors that SQLite finds in the databases in `dir`; the server must have stopped. */
+/** Returns the errors that SQLite finds in the databases in `dir`. The server must have stopped. */
 export function databaseFaults(dir: string): string[] {
   const files = readdirSync(dir).filter(
     (name) => readFileSync(join(dir, name)).subarray(0, 15).toString() === 'SQLite format 3',

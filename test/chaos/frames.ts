@@ -1,11 +1,11 @@
-/** Cuts one direction of a WebSocket connection into its frames (RFC 6455 §5.2), so that faults can hit whole ones or halves. */
+/** Splits one direction of a WebSocket connection into frames (RFC 6455 §5.2), so that a fault can drop, repeat or truncate a frame. */
 export class FrameCutter {
   #parts: Buffer[] = [];
   #size = 0;
-  /** No frame can be complete before this many bytes have arrived. */
+  /** The lower limit of the bytes needed for the next frame. */
   #needed = 2;
 
-  /** The frames that `chunk` completes, header and payload unchanged. */
+  /** Adds `chunk` and returns the frames that are now complete, header and payload unchanged. */
   push(chunk: Buffer): Buffer[] {
     this.#parts.push(chunk);
     this.#size += chunk.length;
@@ -23,7 +23,7 @@ export class FrameCutter {
   }
 }
 
-/** The length of the frame that `bytes` starts with; undefined while its header is not complete. */
+/** The length of the first frame in `bytes`; undefined while its header is incomplete. */
 function frameBytes(bytes: Buffer): number | undefined {
   if (bytes.length < 2) return undefined;
   const masked = (bytes.readUInt8(1) & 0x80) === 0 ? 0 : 4;
@@ -33,7 +33,7 @@ function frameBytes(bytes: Buffer): number | undefined {
   return bytes.length < 10 ? undefined : 10 + masked + Number(bytes.readBigUInt64BE(2));
 }
 
-/** The payload as text, unmasked; of a data frame. */
+/** The unmasked payload of a data frame as text. */
 export function payloadText(frame: Buffer): string {
   const masked = (frame.readUInt8(1) & 0x80) !== 0;
   const short = frame.readUInt8(1) & 0x7f;
@@ -43,7 +43,7 @@ export function payloadText(frame: Buffer): string {
   return Buffer.from(frame.subarray(at + 4).map((byte, n) => byte ^ (mask[n % 4] ?? 0))).toString('latin1');
 }
 
-/** Data frames only: text, binary or a continuation; not ping, pong and close. */
+/** Whether the frame is a data frame: text, binary or continuation, not ping, pong or close. */
 export function isData(frame: Buffer): boolean {
   return (frame.readUInt8(0) & 0x08) === 0;
 }

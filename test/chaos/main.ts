@@ -1,6 +1,6 @@
 /**
- * `npm run test:chaos -- --seeds 50 [--seed 1] [--ms 5000] [--logs DIR] [--cluster]`: many seeds, one after the other; stops at nothing.
- * With `--cluster` there are three servers on one PostgreSQL.
+ * `npm run test:chaos -- --seeds 50 [--seed 1] [--ms 5000] [--logs DIR] [--cluster]` runs many seeds, one after the other, also after
+ * a failed seed. With `--cluster` the run uses three servers on one PostgreSQL.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,13 +14,13 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
     ms: { type: 'string', default: '5000' },
-    /** Where the logs of failed runs are written. */
+    /** The directory for the logs of failed runs. */
     logs: { type: 'string' },
     cluster: { type: 'boolean', default: false },
   },
 });
 
-/** This many seeds share their servers, unless one of them finds an error. */
+/** The number of seeds that share one deployment. A seed that finds an error ends the deployment earlier. */
 const SEEDS_A_DEPLOYMENT = 25;
 
 const first = Number(values.seed);

@@ -124,7 +124,7 @@ function smallDisk(bytes: number): { dir: string; unmount: () => void } {
   return { dir, unmount };
 }
 
-/** Whether this process may mount: root, and not in a sandbox that forbids it. */
+/** Whether this process can mount a file system: it must be root, and not in a sandbox that forbids mount(2). */
 function mayMount(): boolean {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-disk-'));
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4096', 'tmpfs', dir]).status === 0;

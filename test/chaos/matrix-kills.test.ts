@@ -1,4 +1,4 @@
-/** Each process is killed (-9) at each named point of an execution: it runs once, or ends as agent_lost. */
+/** Kills each process (-9) at each named point of an execution. The execution must run once or end as agent_lost. */
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { WireExecution } from '../helpers/client.ts';
@@ -20,7 +20,7 @@ const POINTS: Record<string, Point> = {
 const VICTIMS = ['server', 'link', 'runner'] as const;
 type Victim = (typeof VICTIMS)[number];
 
-/** Kills `victim` once, when the first frame passes that matches `point`; settles when it is dead. */
+/** Kills `victim` when the first frame that matches `point` passes. Settles when the process is dead. */
 function strike(scene: Scene, victim: Victim, point: Point): Promise<void> {
   const runner = scene.agent.runnerPid();
   return new Promise((resolve) => {
@@ -39,7 +39,7 @@ function strike(scene: Scene, victim: Victim, point: Point): Promise<void> {
   });
 }
 
-/** Creates it with one Idempotency-Key, however often the server dies meanwhile. */
+/** Creates an execution with one Idempotency-Key and retries until the server answers. */
 async function create(scene: Scene): Promise<string> {
   const headers = { 'idempotency-key': randomUUID() };
   const script = 'echo "$EXECUTION_ID" >> "$STARTS"; seq 1 2000; sleep 0.3; echo done';

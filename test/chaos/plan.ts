@@ -1,4 +1,4 @@
-/** The plan of a seed: when commands are created, and which faults happen meanwhile. */
+/** The plan of a seed: the times at which commands are created and faults happen. */
 import type { Random } from './random.ts';
 
 export const FAULTS = [
@@ -21,12 +21,12 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Killing a runner loses its commands, so only some of the seeds do it. */
+/** The fraction of seeds that kill a runner. The others check that nothing is lost: a killed runner loses its commands. */
 const KILLS_RUNNERS = 0.4;
 
 export type Step =
   | { at: number; do: 'create'; count: number }
-  /** `forMs`: how long it lasts, or how long the process stays away. `nth`: which frame from now on is hit. */
+  /** `forMs`: the duration of the fault, or the time until a killed process is started again. `nth`: the number of the affected frame, counted from now. */
   | { at: number; do: Fault; forMs: number; nth: number };
 
 /** The steps of a run of about `durationMs`, in order. */
@@ -42,13 +42,13 @@ export function makePlan(random: Random, durationMs: number): Step[] {
   return steps.sort((one, other) => one.at - other.at);
 }
 
-/** A runner dies while it has commands: a little after some were created. */
+/** Kills a runner while it has commands: shortly after a step that creates some. */
 function killAmongCommands(random: Random, steps: readonly Step[]): Step {
   const { at } = random.pick(steps.filter((step) => step.do === 'create'));
   return { at: at + random.between(20, 800), do: 'kill_runner', forMs: 0, nth: 0 };
 }
 
-/** A step as a line for a person. */
+/** Formats a step as a line of the plan that a failed run prints. */
 export function saidStep(step: Step): string {
   return step.do === 'create'
     ? `${step.at} ms: create ${step.count}`

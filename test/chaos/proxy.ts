@@ -1,4 +1,4 @@
-/** A proxy between agent and server that disturbs their connections as networks do. */
+/** A proxy between agent and server that simulates faults of the network. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../helpers/free-port.ts';
@@ -6,7 +6,7 @@ import { FrameCutter } from './frames.ts';
 
 export type Direction = 'to_server' | 'to_agent';
 
-/** The fate of a frame. `cut`: nothing of it arrives; `truncate`: half of it arrives, then the connection closes. */
+/** How the proxy handles a frame. `cut`: the connection closes before the frame; `truncate`: it closes after half of the frame. */
 export type Verdict = 'pass' | 'repeat' | 'cut' | 'truncate';
 export type Rule = (frame: Buffer, direction: Direction) => Verdict;
 
@@ -44,19 +44,19 @@ export class FaultyProxy {
     return proxy;
   }
 
-  /** Decides the fate of every frame from now on. */
+  /** Sets the function that decides how each following frame is handled. */
   rule(rule: Rule): void {
     this.#rule = rule;
   }
 
-  /** Back to a good network. */
+  /** Ends all faults. */
   heal(): void {
     this.#rule = () => 'pass';
     this.#delayMs = 0;
     this.thaw();
   }
 
-  /** All connections end, as by a reset. */
+  /** Ends all connections, like a TCP reset. */
   cut(): void {
     for (const { agent, server } of this.#open) {
       agent.resetAndDestroy();
@@ -64,7 +64,7 @@ export class FaultyProxy {
     }
   }
 
-  /** Nothing passes any more, without a notice: half-open, like lost packets. New connections are accepted and hang. */
+  /** Stops passing bytes but keeps the connections open, as if all packets were lost. New connections are accepted and hang. */
   freeze(): void {
     this.#frozen = true;
     for (const { agent, server } of this.#open) {
@@ -82,12 +82,12 @@ export class FaultyProxy {
     }
   }
 
-  /** Delays everything by this time (ms). */
+  /** Delays all frames by `ms`. */
   delay(ms: number): void {
     this.#delayMs = ms;
   }
 
-  /** Sends bytes to every agent that is connected, as if the server had sent them. */
+  /** Sends bytes to each connected agent as if they came from the server. */
   inject(frame: Buffer): void {
     for (const { agent } of this.#open) agent.write(frame);
   }
@@ -156,7 +156,7 @@ export class FaultyProxy {
     if (verdict === 'repeat') this.#send(to, frame);
   }
 
-  /** Keeps the order, even if the delay changes: a waiting frame delays those after it. */
+  /** Sends after the delay. The order is kept even if the delay changes: a waiting frame delays all later frames. */
   #send(to: Socket, bytes: Buffer): void {
     const waiting = this.#waiting.get(to);
     if (this.#delayMs === 0 && waiting === undefined) {

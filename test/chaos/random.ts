@@ -1,4 +1,4 @@
-/** A small seeded generator (mulberry32): the seed that a failed run prints gives the same plan again. */
+/** A seeded pseudo-random number generator (mulberry32). The seed that a failed run prints gives the same plan again. */
 export class Random {
   #state: number;
 

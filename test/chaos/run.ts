@@ -1,4 +1,4 @@
-/** One chaos run: a server, an agent, a bad network between them, and commands that must not be lost or run twice. */
+/** One chaos run: a server, an agent and a faulty network between them. No command may be lost or run twice. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,11 +20,11 @@ export interface ChaosResult {
   lost: number;
   faults: string[];
   plan: string[];
-  /** The logs of server and agent, for a run that found something. */
+  /** The logs of server and agent, if the run found an error. */
   log: string;
 }
 
-/** The time within which everything must end once the network and the processes work again. */
+/** The time limit for all executions to end after network and processes are repaired, ms. */
 const SETTLE_MS = 90_000;
 
 class ChaosRun {
@@ -46,7 +46,7 @@ class ChaosRun {
     this.#starts = join(deployment.dir, 'starts');
   }
 
-  /** Follows the plan, then repairs everything and waits until all executions have ended. */
+  /** Executes the plan, repairs all faults and waits until all executions have ended. */
   async play(plan: readonly Step[]): Promise<Created[]> {
     const began = performance.now();
     for (const step of plan) {
@@ -71,7 +71,7 @@ class ChaosRun {
     for (let n = 0; n < count; n += 1) this.#created.push(kept(this.#create(makeTask(this.#random, this.#starts))));
   }
 
-  /** Creates it, with one Idempotency-Key for all attempts, and cancels it if the plan says so. */
+  /** Creates an execution, with one Idempotency-Key for all attempts, and cancels it if the task has `cancelAfterMs`. */
   async #create(task: Task): Promise<Created> {
     const key = randomUUID();
     const { execution_id: id } = await persistently(() =>
@@ -160,11 +160,11 @@ class ChaosRun {
       process.kill(this.#deployment.agent.runnerPid(), 'SIGKILL');
       this.#runnersKilled += 1;
     } catch {
-      // There is none now: the last one was killed, or the link is away and has not started one.
+      // There is no runner now: it was killed, and no link has started another yet.
     }
   }
 
-  /** One revival at a time; a server that another fault kills while it starts is started again. */
+  /** Starts the processes that do not run, one call after the other. Repeats that for a server that another fault kills while it starts. */
   async #everythingRuns(): Promise<void> {
     const { agent } = this.#deployment;
     if (!agent.link.running) agent.restart();
@@ -192,7 +192,7 @@ class ChaosRun {
   }
 }
 
-/** Runs the plan of `seed` for about `durationMs`; returns what went wrong. */
+/** Runs the plan of `seed` for about `durationMs`. Returns the result with the errors. */
 export async function runChaos(seed: number, durationMs: number): Promise<ChaosResult> {
   const random = new Random(seed);
   const plan = makePlan(random, durationMs);

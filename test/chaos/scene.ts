@@ -1,4 +1,4 @@
-/** A deployment with the faulty network in the middle, for one scripted scenario. */
+/** A deployment with a faulty network between agent and server, for one scripted scenario. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineClient } from '../helpers/client.ts';
@@ -10,7 +10,7 @@ export class Scene {
   readonly proxy: FaultyProxy;
   readonly agent: AgentUnderTest;
   readonly machine: MachineClient;
-  /** Commands append their id here when they start. */
+  /** The file to which each command appends its execution id when it starts. */
   readonly starts: string;
 
   private constructor(deployment: Deployment, proxy: FaultyProxy, agent: AgentUnderTest) {
@@ -31,7 +31,7 @@ export class Scene {
     return new Scene(deployment, proxy, agent);
   }
 
-  /** Starts a command that records its start, prints `ready`, and runs `line`. */
+  /** Creates an execution that records its start, prints `ready`, and runs the shell line `line`. Returns its id. */
   async create(
     line: string,
     more: { timeout_ms?: number; start_within_ms?: number; stdin?: string } = {},
@@ -54,7 +54,7 @@ export class Scene {
     return join(this.deployment.dir, name);
   }
 
-  /** How often the command of this execution was started. */
+  /** The number of times that the command of this execution was started. */
   startsOf(id: string): number {
     if (!existsSync(this.starts)) return 0;
     return readFileSync(this.starts, 'utf8')
@@ -77,7 +77,7 @@ export class Scene {
   }
 }
 
-/** Runs a scenario in its own scene, which is always cleaned up. */
+/** Runs a scenario in a new scene and disposes of the scene, also after an error. */
 export async function withScene(
   settings: { server?: Settings; agent?: Settings },
   play: (scene: Scene) => Promise<void>,

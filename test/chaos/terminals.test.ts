@@ -1,4 +1,4 @@
-/** Terminals under input while link, server and connections are killed (faults 61 and 62); `TERMINAL_SEEDS=30` runs more seeds. */
+/** Types into terminals while link, server and connections are killed (faults 61 and 62). `TERMINAL_SEEDS=30` runs more seeds. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Deployment } from '../helpers/harness.ts';
 import { FaultyProxy } from './proxy.ts';

@@ -1,6 +1,6 @@
 /**
- * A terminal that is typed at while link, servers and connections die. The program on it writes down what it prints, so each client's
- * transcript can be compared with that, byte by byte.
+ * Types into a terminal while link, servers and connections fail. The program on the terminal records its output in a file, with
+ * which the output of each client is compared byte by byte.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { Random } from './random.ts';
 
 const FIRST = 'ready;';
 const LAST = 'end;';
-/** The possible output of the program: whole messages. Some can be lost with their connection. */
+/** The possible output of the program: whole messages. Messages can be lost with their connection. */
 const TRANSCRIPT = /^ready;(k\d+;)*(end;)+$/;
 const MESSAGES = 150;
 
@@ -19,13 +19,13 @@ export interface TypingScene {
   dir: string;
   machineId: string;
   apiKey: string;
-  /** A client of the terminal is connected to each; the first one types. */
+  /** The URLs of the servers, one client of the terminal for each. The first client types. */
   urls: readonly string[];
-  /** Each kills or cuts something, and settles when it works again. */
+  /** Each function kills a process or cuts a connection, and settles when it is repaired. */
   faults: Readonly<Record<string, () => Promise<void>>>;
 }
 
-/** Runs a seed. Returns the faults that it caused, and the errors that it found. */
+/** Runs a seed. Returns the faults that were caused and the errors that were found. */
 export async function typeUnderFaults(scene: TypingScene, seed: number): Promise<{ plan: string[]; errors: string[] }> {
   const random = new Random(seed);
   const record = join(scene.dir, `transcript-${seed}`);
@@ -50,7 +50,7 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
     await delay(random.between(1, 30));
   }
   await disturbed;
-  // Input in flight is lost when a connection breaks: the last message is typed until it arrives.
+  // Input in flight is lost when a connection breaks, so the last message is sent until it arrives.
   await until('the last message', async () => {
     clients[0]?.write(LAST);
     await delay(200);
@@ -62,7 +62,7 @@ export async function typeUnderFaults(scene: TypingScene, seed: number): Promise
   return { plan, errors: errorsOf(readFileSync(record, 'latin1'), transcripts, typed) };
 }
 
-/** Output of one client, from the first byte of the terminal on. */
+/** The output that one client received, from the first byte of the terminal on. */
 class Transcript {
   bytes = Buffer.alloc(0);
   failure: unknown;
@@ -73,7 +73,7 @@ class Transcript {
     });
   }
 
-  /** Whether it is what was printed. The last message may appear more than once, and this client may have left earlier. */
+  /** Whether this output is a prefix of `record` with the last message. `record` may go on with repetitions of the last message. */
   isOf(record: string): boolean {
     const shown = this.bytes.toString('latin1');
     return shown.includes(LAST) && record.startsWith(shown);

@@ -1,16 +1,16 @@
-/** The commands of a chaos run: each records that it was started, and then prints known output. */
+/** The commands of a chaos run. Each records its start and prints known output. */
 import type { CreateBody } from '../helpers/client.ts';
 import type { Random } from './random.ts';
 
 export interface Task {
   kind: string;
   body: CreateBody;
-  /** Its whole output if nothing stops it. */
+  /** The whole output on stdout if no fault stops the command. */
   stdout: string;
   stderr: string;
-  /** Its possible ends on a healthy machine; if a runner is killed, `agent_lost` is possible too. */
+  /** The possible final states if no runner is killed. After the death of a runner, `agent_lost` is possible too. */
   ends: readonly string[];
-  /** The time of its cancel after its creation, ms. */
+  /** The time from creation to cancellation, ms; absent: not cancelled. */
   cancelAfterMs?: number;
 }
 
@@ -68,7 +68,7 @@ function task(
 ): Task {
   return {
     kind,
-    // One write(2) to a file opened with O_APPEND: the mark that it was started.
+    // A single write(2) to a file opened with O_APPEND, so that records of concurrent commands do not mix.
     body: {
       command: ['/bin/sh', '-c', `echo "$EXECUTION_ID" >> "$STARTS"; ${script}`],
       ...(p.stdin === undefined ? {} : { stdin: p.stdin }),
@@ -79,7 +79,7 @@ function task(
   };
 }
 
-/** A random task; it appends its id to the file `starts`. */
+/** Makes a random task whose command appends its execution id to the file `starts`. */
 export function makeTask(random: Random, starts: string): Task {
   const kind = random.pick([
     'quick',

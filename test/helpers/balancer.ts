@@ -1,4 +1,4 @@
-/** A TCP load balancer that disturbs its connections as networks do. */
+/** A TCP load balancer that simulates faults of the network. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Passes each connection to the next port that accepts it. With one port it is a proxy. */
@@ -28,12 +28,12 @@ export class Balancer {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** All connections end, as by a reset. */
+  /** Ends all connections, like a TCP reset. */
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Nothing passes any more, without a notice, like lost packets. New connections are accepted and hang. */
+  /** Stops passing bytes but keeps the connections open, as if all packets were lost. New connections are accepted and hang. */
   freeze(): void {
     this.#frozen = true;
     for (const socket of this.#sockets) socket.pause();

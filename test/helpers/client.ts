@@ -1,6 +1,6 @@
 /**
- * A plain HTTP client of the API as a test wants it: nothing is retried, nothing thrown for a status, all of the answer kept.
- * Every answer is held to the OpenAPI document of the server.
+ * An HTTP client of the API for tests. It never retries, does not throw for an error status, and returns the whole answer. Each
+ * answer is checked against the OpenAPI document of the server.
  */
 import { checkConformance } from './conformance.ts';
 
@@ -84,7 +84,7 @@ export interface Sent {
   signal?: AbortSignal;
 }
 
-/** The fields of a create (contract §1 and §4). */
+/** The request fields that create an execution (contract §1 and §4). */
 export interface CreateBody {
   command: string[];
   stdin?: string;
@@ -102,7 +102,7 @@ export interface CreateBody {
 }
 
 const TERMINAL = new Set(['succeeded', 'failed', 'cancelled', 'expired']);
-/** The time limit of each wait; none takes this long unless something is wrong. */
+/** The time limit of each wait, ms. A wait that reaches it is an error. */
 const DEADLINE_MS = 90_000;
 
 export class Client {
@@ -114,12 +114,12 @@ export class Client {
     this.key = key;
   }
 
-  /** The same server with another key, or with none. */
+  /** A client of the same server with another key, or with none. */
   with(key: string | undefined): Client {
     return new Client(this.url, key);
   }
 
-  /** The response before its body is read: for streams. */
+  /** Sends a request and returns the response with an unread body, for streams. */
   async open(method: string, path: string, sent: Sent = {}): Promise<Response> {
     const response = await this.#send(method, path, sent);
     await this.#check(method, path, response);
@@ -166,7 +166,7 @@ export class Client {
     return this.request<T>('GET', path, { query, headers });
   }
 
-  /** Sends a request that must succeed: throws with the whole answer otherwise. */
+  /** Sends a request and returns the JSON of the answer. Throws with the whole answer if the status is an error. */
   async ask<T>(method: string, path: string, sent: Sent = {}): Promise<T> {
     const answer = await this.request<T>(method, path, sent);
     if (answer.status !== 200) throw new Error(`${method} ${path}: ${answer.status} ${answer.bytes.toString()}`);
@@ -216,7 +216,7 @@ export class MachineClient {
     return answer.bytes;
   }
 
-  /** Settles with the execution once it has ended. */
+  /** Waits until the execution has ended and returns it. */
   async ended(executionId: string): Promise<WireExecution> {
     const until = performance.now() + DEADLINE_MS;
     for (;;) {
@@ -226,7 +226,7 @@ export class MachineClient {
     }
   }
 
-  /** Creates it and waits for its end. */
+  /** Creates an execution and waits for its end. */
   async run(body: CreateBody): Promise<WireExecution> {
     const execution = await this.create(body, { wait_ms: 20_000 });
     return TERMINAL.has(execution.status) ? execution : this.ended(execution.execution_id);
@@ -237,7 +237,7 @@ export class MachineClient {
     return this.run({ command: ['/bin/sh', '-c', line], ...more });
   }
 
-  /** Settles once its log has `text` on stdout, with which a command says that it is ready. */
+  /** Waits until stdout contains `text`, such as a line that tells that the command is ready. */
   async saying(executionId: string, text: string): Promise<void> {
     let cursor: string | undefined;
     let seen = '';
@@ -247,7 +247,7 @@ export class MachineClient {
       for (const event of page.items) if (event.type === 'stdout') seen += event.chunk ?? '';
       if (seen.includes(text)) return;
       if (page.next_cursor === undefined || performance.now() > until) {
-        throw new Error(`it never said ${JSON.stringify(text)}, only ${JSON.stringify(seen.slice(-500))}`);
+        throw new Error(`${JSON.stringify(text)} is not on stdout, only ${JSON.stringify(seen.slice(-500))}`);
       }
       cursor = page.next_cursor;
     }
@@ -257,7 +257,7 @@ export class MachineClient {
     return this.client.ask('GET', this.at(executionId, '/events'), { query });
   }
 
-  /** The whole log of an execution that has ended, page by page. */
+  /** Reads all pages of the log of an execution that has ended. */
   async events(executionId: string, query: Sent['query'] = {}): Promise<WireEvent[]> {
     const events: WireEvent[] = [];
     let cursor: string | undefined;

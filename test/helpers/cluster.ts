@@ -14,7 +14,7 @@ export class TestCluster {
   readonly postgres: TestPostgres;
   readonly servers: readonly ServerUnderTest[];
   readonly balancer: Balancer;
-  /** Through the balancer. */
+  /** A client that connects through the balancer. */
   readonly client: Client;
   readonly agents: AgentUnderTest[] = [];
 
@@ -44,7 +44,7 @@ export class TestCluster {
     return server;
   }
 
-  /** An agent that enrols as `machineId` at `url` (default: through the balancer) and is connected. */
+  /** Starts an agent that enrols as `machineId` at `url` (default: the balancer), and waits until it is connected. */
   async join(machineId: string, url = this.balancer.url): Promise<AgentUnderTest> {
     const body = { machine_id: machineId };
     const { token } = await this.server(0).client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
@@ -66,7 +66,7 @@ export class TestCluster {
     );
   }
 
-  /** The server that holds the machine's connection, by its id in the database. */
+  /** The replica id of the server to which the machine is connected; undefined if there is none. */
   async holderOf(machineId: string): Promise<number | undefined> {
     const url = this.server(0).settings['EXECPLANE_DATABASE_URL'];
     const text = `SELECT owner FROM machines WHERE public_id = '${machineId}' AND owner IS NOT NULL`;
@@ -88,7 +88,7 @@ export class TestCluster {
   }
 }
 
-/** Settings that all servers of a database share. */
+/** The settings that all servers on one database have in common. */
 async function sharedSettings(dir: string, postgres: TestPostgres, more: Settings = {}): Promise<Settings> {
   const keyFile = join(dir, 'shared.key');
   writeFileSync(keyFile, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });

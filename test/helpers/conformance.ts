@@ -11,13 +11,13 @@ export interface CheckedAnswer {
   path: string;
   status: number;
   header(name: string): string | null | undefined;
-  /** Absent for a stream that somebody else reads. */
+  /** Absent for a stream, whose body the caller reads. */
   body?: Buffer;
 }
 
-/** Errors with these statuses are an Error, all others a Problem (contract §1). */
+/** Statuses with the schema ApiError; all other errors have the schema Problem (contract §1). */
 const ERROR_STATUSES = new Set([401, 403, 409, 429, 503]);
-/** Sent before the route is known. */
+/** Statuses that any route can answer, because they are sent before the server selects the route. */
 const ANYWHERE = new Set([400, 404, 413, 431, 500]);
 
 export class Conformance {
@@ -36,7 +36,7 @@ export class Conformance {
     }));
   }
 
-  /** Throws if the document says otherwise. */
+  /** Throws if the answer does not conform to the document. */
   check(answer: CheckedAnswer): void {
     const wrong = this.#faults(answer);
     if (wrong.length === 0) return;
@@ -62,7 +62,7 @@ export class Conformance {
     return (validate.errors ?? []).map(faultText);
   }
 
-  /** The matching response of the document, or what is wrong. */
+  /** The matching response of the document, or the error as text. */
   #find(method: string, path: string, status: number) {
     const bare = path.replace(/\?.*$/s, '');
     const known = this.#paths.find(({ pattern }) => pattern.test(bare))?.path;
@@ -77,7 +77,7 @@ export class Conformance {
     return this.#anyRefusal(status);
   }
 
-  /** The document omits itself, the page that shows it, and routes that only the console uses. */
+  /** Accepts the routes that the document leaves out: the document, its HTML page and the routes of the console. */
   #undocumented(path: string): string | { response: Operation['responses'][string]; pointer: string } {
     const itself = path === '/openapi.json' || path === '/docs' || path === '/' || path.startsWith('/console/');
     return itself ? { response: { description: '' }, pointer: '' } : 'not in the document';
@@ -109,7 +109,7 @@ function escaped(key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
-/** The contract promises exactly the listed fields, and no others. */
+/** Forbids additional properties in each schema, since answers have exactly the fields of the contract. */
 function closed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closed);
   if (typeof value !== 'object' || value === null) return value;
@@ -123,11 +123,11 @@ function isOpenObject(schema: JsonSchema): boolean {
 
 let conformance: Conformance | undefined;
 
-/** Checks an answer of our server; `load` fetches its document, once, since all servers here are the same build. */
+/** Checks an answer of the server. `load` fetches the document and is called once, since all servers of a test are the same build. */
 export async function checkConformance(answer: CheckedAnswer, load: () => Promise<unknown>): Promise<void> {
   if (conformance === undefined) {
     const document = await load();
-    // A server that is killed right after its answer cannot be asked any more.
+    // The document cannot be fetched from a server that was killed right after its answer.
     if (document === undefined) return;
     conformance ??= new Conformance(document as OpenApiDocument);
   }

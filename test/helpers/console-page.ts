@@ -1,4 +1,4 @@
-/** The console in a real browser, Debian's Chromium, and the errors that the browser reported. */
+/** Opens the console in Debian's Chromium and records the errors that the browser reports. */
 import { existsSync } from 'node:fs';
 import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
@@ -6,9 +6,9 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 export const CHROMIUM = '/usr/bin/chromium';
 export const hasChromium = existsSync(CHROMIUM);
 
-/** WCAG 2.2, levels A and AA. */
+/** The axe rules for WCAG 2.2, levels A and AA, and best practices. */
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-/** The browser logs this for every error answer, even an expected one. */
+/** The message that the browser logs for each error answer, even if the test expects the error. */
 const REFUSAL =
   /Failed to load resource: the server responded with a status of (401|403|404|409|422)|net::ERR_(CONNECTION|INCOMPLETE|EMPTY)/;
 
@@ -21,11 +21,11 @@ export function launchChromium(): Promise<Browser> {
 
 export interface OpenConsole extends AsyncDisposable {
   page: Page;
-  /** Errors and warnings of the browser, including breaches of the Content-Security-Policy, but not error answers of the API. */
+  /** Errors and warnings of the browser, including violations of the Content-Security-Policy, but not error answers of the API. */
   complaints: string[];
 }
 
-/** The console at `path`, signed in with `key` if given. */
+/** Opens the console at `path`, signed in with `key` if there is one. */
 export async function openConsole(
   browser: Browser,
   p: { url: string; path?: string; key?: string } & Pick<BrowserContextOptions, 'viewport' | 'colorScheme'>,
@@ -51,7 +51,7 @@ export async function signIn(page: Page, key: string): Promise<void> {
   await page.locator('main#main').waitFor();
 }
 
-/** The errors of axe, as `rule: element`; `rules`: by default all rules for pages. */
+/** Runs axe and returns its errors as `rule: element`. `rules`: default RULES. */
 export async function accessibilityFaults(page: Page, rules: readonly string[] = RULES): Promise<string[]> {
   if ((await page.evaluate('typeof axe')) === 'undefined') await page.evaluate(axe.source);
   const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)} }).then(({ violations }) =>

@@ -33,9 +33,9 @@ const KEYS = serverKeysFrom(randomBytes(32));
 
 export interface PlaneOptions {
   config?: Partial<ControlPlaneConfig>;
-  /** Stands between the control plane and its store, to delay or refuse. */
+  /** Wraps the store of the control plane, for example to delay or refuse calls. */
   wrap?: (store: Store) => Store;
-  /** An existing directory: its database is opened again. */
+  /** An existing directory, whose database is opened. Default: a new directory. */
   directory?: string;
   logger?: Logger;
   callbackDue?: () => void;
@@ -43,7 +43,7 @@ export interface PlaneOptions {
 
 export class TestPlane {
   readonly control: RunningControlPlane;
-  /** As the control plane sees it. */
+  /** The wrapped store, which the control plane uses. */
   readonly store: Store;
   readonly directory: string;
   readonly url: string;
@@ -58,7 +58,7 @@ export class TestPlane {
     this.url = `http://127.0.0.1:${(p.server.address() as AddressInfo).port}`;
   }
 
-  /** Starts one; it is stopped at the end of the test, and its directory removed. */
+  /** Starts a control plane. After the test it is stopped and its directory removed. */
   static async start(options: PlaneOptions = {}): Promise<TestPlane> {
     const directory = options.directory ?? temporaryDirectory('plane');
     const opened = openSqliteStore({ path: join(directory, 'execplane.db') });
@@ -77,7 +77,7 @@ export class TestPlane {
     return plane;
   }
 
-  /** Stops it in the order in which a server does; its agents are sent away. */
+  /** Stops it in the same order as the server, which disconnects the agents. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -87,7 +87,7 @@ export class TestPlane {
     await this.store.close();
   }
 
-  /** A machine with a credential; returns the credential. */
+  /** Makes a machine with a credential. Returns the credential. */
   async machine(machineId = 'dm-one'): Promise<string> {
     const credential = `xpa_${randomBytes(32).toString('base64url')}`;
     await this.store.createMachine({ machineId, now: Date.now() });
@@ -95,12 +95,12 @@ export class TestPlane {
     return credential;
   }
 
-  /** Whether the machine's agent is connected, as the store has it. */
+  /** Whether the machine's agent is connected, according to the store. */
   async connected(machineId: string): Promise<boolean> {
     return (await this.store.getMachine({ machineId }))?.phase === 'running';
   }
 
-  /** Removes a machine, with all that runs there. */
+  /** Removes a machine and everything that runs there. */
   async remove(machineId: string): Promise<void> {
     const request = { type: 'remove', force: false } as const;
     const removed = await this.store.changeMachine({ machineId, request, capabilities: new Map(), now: Date.now() });
@@ -108,7 +108,7 @@ export class TestPlane {
     await this.control.machineRemoved(machineId, removed.ended);
   }
 
-  /** Creates an execution and expects it to be taken. */
+  /** Creates an execution. Throws if that is refused. */
   async create(request: Partial<CreateRequest> = {}): Promise<Execution> {
     const created = await this.control.create({ ...REQUEST, ...request });
     if (created.outcome !== 'created') throw new Error(`create: ${created.outcome}`);
@@ -121,12 +121,12 @@ export class TestPlane {
     return execution;
   }
 
-  /** Waits for its end. */
+  /** Waits until the execution has ended. */
   end(execution: Execution): Promise<Execution> {
     return this.control.waitForEnd({ execution, waitMs: 50_000, signal: new AbortController().signal });
   }
 
-  /** Waits until `done` says so of a committed state. */
+  /** Waits until `done` returns true for a committed state, and returns that state. */
   async until(execution: Execution, done: (execution: Execution) => boolean): Promise<Execution> {
     let wake: (latest: Execution) => void = () => {};
     const reached = new Promise<Execution>((resolve) => {

@@ -1,15 +1,15 @@
-/** A command that prints numbers for as long as a test wants: its output is known to the byte. */
+/** A command that prints the numbers from 1 until the test stops it, so that the expected output is known exactly. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineClient } from './client.ts';
 
 export interface Counting {
   executionId: string;
-  /** Ends it; settles with its output on the server, and the output that it printed. */
+  /** Ends the command. `stdout`: its output on the server; `printed`: the output that the command wrote. */
   stop: () => Promise<{ stdout: string; printed: string }>;
 }
 
-/** Starts it on the machine, with its own file in `dir`, and settles once it prints. */
+/** Starts the command on the machine, with a new file in `dir` to stop it, and waits for its first output. */
 export async function startCounting(machine: MachineClient, dir: string): Promise<Counting> {
   const flag = join(dir, `enough-${process.hrtime.bigint()}`);
   const loop = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;

@@ -1,4 +1,4 @@
-/** Temporary directories of tests, removed when no process writes into them any more. */
+/** Temporary directories of tests, removed when no process of the test uses them any more. */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,15 +6,15 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { commandLine, killAll, processesWith, until } from './processes.ts';
 
-/** The time that a stopping process may take, ms. */
+/** The time limit for a process to exit, ms. */
 const LEAVING_MS = 30_000;
 
-/** A new directory, which the caller removes. */
+/** Makes a directory, which the caller removes. */
 export function makeDirectory(name: string): string {
   return mkdtempSync(join(tmpdir(), `execplane-${name}-`));
 }
 
-/** A new directory, removed after the test. */
+/** Makes a directory that is removed after the test. */
 export function temporaryDirectory(name: string): string {
   const directory = makeDirectory(name);
   onTestFinished(() => removeDirectory(directory));
@@ -22,8 +22,9 @@ export function temporaryDirectory(name: string): string {
 }
 
 /**
- * Removes `directory` once the processes that were started on it have exited. One that stays is killed and fails the test.
- * What a command left behind may still write, and names no directory: the removal is tried again then.
+ * Removes `directory` after the processes with this directory in their command line or environment have exited. A process that
+ * does not exit in time is killed, and the function throws. A process without the directory in its command line, such as the
+ * child of a command, can still write there, so the removal is retried.
  */
 export async function removeDirectory(directory: string): Promise<void> {
   let left: number[] = [];

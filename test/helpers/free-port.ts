@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
- * A port that is free now, below those the kernel hands out by itself: so it stays free while a server is away. Test files
- * that run side by side take theirs from ranges of their own.
+ * Returns a free TCP port. It is below the range of ephemeral ports of the kernel, so it stays free while a test restarts its
+ * server. Test files that run in parallel use different ranges.
  */
 export async function freePort(): Promise<number> {
   const range = Number(process.env['VITEST_POOL_ID'] ?? 0) % 8;

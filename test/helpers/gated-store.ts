@@ -1,4 +1,4 @@
-/** A store whose writes can be delayed, or answered in another order, at the point where a race would be. */
+/** A store whose calls a test can delay or reorder, to reproduce races. */
 import type { Store } from '../../src/store/store.ts';
 
 type Method = keyof Store;
@@ -11,12 +11,12 @@ interface Gate {
 export class Gates {
   readonly #held = new Map<Method, { before: boolean; released: Promise<void>; arrived: () => void }>();
 
-  /** From now on what `method` returns is held back, after it has been written; `reached` settles at the first call. */
+  /** Delays the results of `method`, after the store has executed it. `reached` settles at the first call. */
   hold(method: Method): Gate {
     return this.#close(method, false);
   }
 
-  /** From now on `method` does not reach the store. */
+  /** Delays calls of `method` before they reach the store. */
   holdBefore(method: Method): Gate {
     return this.#close(method, true);
   }
@@ -34,7 +34,7 @@ export class Gates {
     };
   }
 
-  /** What is held stays so; from now on `method` passes. */
+  /** Stops delaying `method`. Calls that are already delayed stay delayed. */
   pass(method: Method): void {
     this.#held.delete(method);
   }

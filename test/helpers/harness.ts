@@ -1,6 +1,6 @@
 /**
- * The built product as a black box: `dist/cli/main.js` as server and agent, each a process of its own in a directory of its
- * own. Whoever starts a Deployment disposes of it; what is then still running is an error.
+ * Runs the built program, `dist/cli/main.js`, as server and agents in separate processes and directories. A test must dispose of
+ * its Deployment, which throws if a process is still running then.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -15,14 +15,14 @@ export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.
 
 export type Settings = Record<string, string>;
 
-/** Runs the CLI to its end. */
+/** Runs the CLI and waits until it exits. */
 export async function cli(args: readonly string[], env: Settings = {}) {
   const started = new Started(process.execPath, [MAIN, ...args], baseEnv(env));
   const exit = await started.end('SIGCONT', 60_000);
   return { ...exit, stdout: started.stdout, stderr: started.stderr };
 }
 
-/** The environment of everything started here: what a shell gives, none of the test runner's own. */
+/** The environment of the processes started here: variables of a shell, but not those of the test runner. */
 export function baseEnv(more: Settings = {}): Settings {
   const kept = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ'].flatMap((name) => {
     const value = process.env[name];
@@ -39,7 +39,7 @@ export class ServerUnderTest {
   readonly client: Client;
   readonly settings: Settings;
   process: Started;
-  /** What the servers before this one logged. */
+  /** The logs of the earlier processes of this server. */
   #earlierLog = '';
 
   private constructor(dataDir: string, port: number, settings: Settings) {
@@ -66,7 +66,7 @@ export class ServerUnderTest {
     return this.#earlierLog + this.process.stdout + this.process.stderr;
   }
 
-  /** Settles when it answers; throws with its log where it has exited. */
+  /** Waits until the server answers. Throws with its log if it has exited. */
   async ready(): Promise<void> {
     await until(
       () => `the server is ready\n${this.log}`,
@@ -87,7 +87,7 @@ export class ServerUnderTest {
     await this.process.end('SIGTERM');
   }
 
-  /** Starts it again on the same port and directory. */
+  /** Starts the server again on the same port and directory. */
   async restart(): Promise<void> {
     if (this.process.running) throw new Error('it runs');
     this.#earlierLog = this.log;
@@ -113,10 +113,10 @@ export class AgentUnderTest {
   link: Started;
   #earlierLog = '';
 
-  /** The command that runs the agent, such as unshare(1); the agent's own follows it. */
+  /** A command that runs the agent, such as unshare(1); the command line of the agent follows it. */
   readonly #prefix: readonly string[];
 
-  /** `main`: of which build it is. */
+  /** `main`: the program of the build to run. */
   constructor(dir: string, machineId: string, settings: Settings, main = MAIN, prefix: readonly string[] = []) {
     this.main = main;
     this.#prefix = prefix;
@@ -130,7 +130,7 @@ export class AgentUnderTest {
     return this.#earlierLog + this.link.stdout + this.link.stderr;
   }
 
-  /** Everything of this agent that runs, save the link: runner and spawner. */
+  /** Pids of the running processes of this agent, except the link: runner and spawner. */
   ownedPids(): number[] {
     return processesWith(this.dir).filter((pid) => pid !== this.link.pid);
   }
@@ -141,7 +141,7 @@ export class AgentUnderTest {
     return pid;
   }
 
-  /** SIGTERM: the link leaves, commands run on. */
+  /** Sends SIGTERM: the link exits, commands keep running. */
   async detach(): Promise<void> {
     await this.link.end('SIGTERM');
   }
@@ -150,7 +150,7 @@ export class AgentUnderTest {
     await this.link.end('SIGKILL');
   }
 
-  /** SIGINT: everything ends. */
+  /** Sends SIGINT, which also ends all commands, and waits until all processes have exited. */
   async stop(): Promise<void> {
     await this.link.end('SIGINT', STOP_TIMEOUT_MS);
     await until(
@@ -159,7 +159,7 @@ export class AgentUnderTest {
     );
   }
 
-  /** Starts a link again on the same directory. */
+  /** Starts the link again on the same directory. */
   restart(): void {
     if (this.link.running) throw new Error('it runs');
     this.#earlierLog = this.log;
@@ -177,22 +177,22 @@ function isRunner(pid: number): boolean {
   return processesWith('runner/main').includes(pid);
 }
 
-/** Above what a link gives its runner to end everything. */
+/** Longer than the time limit of the link for its runner to stop, ms. */
 const STOP_TIMEOUT_MS = 50_000;
 
-/** Deployments that are not disposed of yet: where a test was given up, its process takes them along as it exits. */
+/** Deployments that are not disposed of yet. If a test is aborted, its process kills them when it exits. */
 const deployments = new Set<Deployment>();
 process.once('exit', () => {
   for (const { dir } of deployments) killAll(processesWith(dir));
 });
 
-/** A server, its agents, and a directory that holds everything of theirs. */
+/** A server, its agents, and the directory of all their files. */
 export class Deployment {
   readonly dir = makeDirectory('test');
   readonly agents: AgentUnderTest[] = [];
   #server: ServerUnderTest | undefined;
 
-  /** A server, and with `machine` an agent that has joined as that. */
+  /** Starts a server and an agent that joins as `machine`; null: no agent. */
   static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<Deployment> {
     const deployment = new Deployment();
     deployments.add(deployment);
@@ -249,7 +249,7 @@ export class Deployment {
     return agent;
   }
 
-  /** Settles when the server has this agent's link. */
+  /** Waits until the agent is connected. */
   async connected(agent = this.agent): Promise<void> {
     await until(
       () => `${agent.machineId} is connected\n${agent.log}`,
@@ -260,7 +260,7 @@ export class Deployment {
     );
   }
 
-  /** Settles when the server knows that this agent is away. */
+  /** Waits until the server has noticed that the agent is disconnected. */
   async away(agent = this.agent): Promise<void> {
     await until(`${agent.machineId} is away`, async () => (await this.phase(agent)) === 'sleeping');
   }
@@ -270,7 +270,7 @@ export class Deployment {
     return machine.json?.status?.phase ?? `${machine.status}`;
   }
 
-  /** Ends everything, in the order agents, server, directory; throws where something would not go. */
+  /** Stops the agents and then the server, and removes the directory. Throws if a process did not exit. */
   async dispose(): Promise<void> {
     const left: string[] = [];
     for (const agent of this.agents) {

@@ -1,10 +1,10 @@
-/** Set up for every test file: a file that leaves children or listening sockets open fails. */
+/** Setup of each test file: a file that leaves child processes or listening sockets open fails. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 
-/** Names from Node; connected sockets are excluded, since fetch keeps some for a while. */
+/** Names of resources in Node.js. Connected sockets are not in the list, since fetch keeps connections open for some time. */
 const OWNED = new Set(['ProcessWrap', 'TCPServerWrap', 'PipeServerWrap']);
-/** A handle closes a moment after its owner is told. */
+/** The time limit for handles to close, ms. Node.js closes a handle after it calls the owner's callback. */
 const GRACE_MS = 3000;
 
 const leftOpen = () => process.getActiveResourcesInfo().filter((name) => OWNED.has(name));

@@ -1,4 +1,4 @@
-/** Several servers on one store, with their hints kept in memory: hints can be lost, and servers can die. */
+/** Several servers on one store, with hints in memory. Tests can lose hints and declare servers dead. */
 import type { ClusterStore, Hint, HintListener, Order, Store } from '../../src/store/store.ts';
 
 interface Held {
@@ -13,12 +13,12 @@ interface InboxRow extends Order {
   answer?: unknown;
 }
 
-/** A server, as the others see it. */
+/** A server of the cluster. */
 export interface Member {
   readonly store: Store & { readonly cluster: ClusterStore };
-  /** Cuts it off from the database. */
+  /** Disconnects the server from the database. */
   cutOff(): void;
-  /** Reconnects it, even if it was taken for dead. */
+  /** Reconnects the server, even if it was declared dead. */
   reconnect(): void;
 }
 
@@ -30,7 +30,7 @@ export class MemoryCluster {
   readonly #live = new Set<number>();
   #lastReplica = 0;
   #lastOrder = 0;
-  /** Hints are lost from now on. */
+  /** Whether hints are lost. */
   dropHints = false;
   /** The offset of the database's clock, ms. */
   clockOffsetMs = 0;
@@ -40,7 +40,7 @@ export class MemoryCluster {
     this.#shared = shared;
   }
 
-  /** A server joins. */
+  /** Adds a server. */
   join(): Member {
     let replicaId = this.#register();
     let reachable = true;
@@ -84,7 +84,7 @@ export class MemoryCluster {
     };
   }
 
-  /** Declares the server dead: its machines are free. */
+  /** Declares the server dead, which frees its machines. */
   async kill(member: Member): Promise<void> {
     const { replicaId } = member.store.cluster;
     this.#live.delete(replicaId);

@@ -1,15 +1,15 @@
-/** An OpenID Connect provider on loopback that signs everybody in as the user of the test's choice. */
+/** An OpenID Connect provider on loopback that signs in every user with the claims of the test. */
 import { OAuth2Server } from 'oauth2-mock-server';
 
 export interface TestProvider extends AsyncDisposable {
   url: string;
-  /** Claims of the user who signs in next. */
+  /** The claims for the next sign-in. */
   claims: Record<string, unknown>;
   /** The answer of the userinfo endpoint. */
   userinfo: Record<string, unknown>;
 }
 
-/** Listens on `port`, or on a free one. */
+/** Starts a provider on `port`; 0: a free port. */
 export async function startProvider(port = 0): Promise<TestProvider> {
   const server = new OAuth2Server();
   await server.issuer.keys.generate('RS256');

@@ -9,6 +9,7 @@ import {
   type ServerFrame,
 } from '../../src/core/protocol.ts';
 import { type EndedPayload, encodeRecord, REPORT_KIND, type ReportKind } from '../../src/core/report.ts';
+import { SUCCEEDED } from './ended-payload.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -177,12 +178,3 @@ export class ScriptedAgent {
     });
   }
 }
-
-const SUCCEEDED: EndedPayload = {
-  status: 'succeeded',
-  exit_code: 0,
-  stdout_bytes: 0,
-  stderr_bytes: 0,
-  stdout_truncated: false,
-  stderr_truncated: false,
-};

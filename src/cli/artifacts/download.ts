@@ -1,4 +1,4 @@
-/** Saves artifacts to files. A file is written beside its name, checked against its checksum, then renamed: nobody finds half of one. */
+/** Saves artifacts to files. A file is written under a temporary name, checked against its checksum, then renamed. */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
@@ -47,7 +47,7 @@ export async function* verified(machine: MachineClient, artifact: Artifact): Asy
   throw new CliError(`the downloaded bytes of ${JSON.stringify(artifact.name)} do not match its checksum.`);
 }
 
-/** The machine chose the name. It must not lead out of the directory. */
+/** Returns the path of an artifact in `directory`. Throws CliError if its name, which the machine chose, leads out of it. */
 function pathIn(directory: string, name: string): string {
   const path = resolve(join(directory, name));
   const inside = relative(resolve(directory), path);

@@ -15,7 +15,7 @@ import { printError } from '../streams/output.ts';
 import { StatusLine } from '../terminal/status-line.ts';
 
 const DESCRIPTION = [
-  'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed: no reader sees half of it.',
+  'Copy a file to or from a machine. The file is written under a temporary name, checked by checksum and renamed, so that no reader gets a partial file.',
   'The copy runs as commands on the machine, with their permissions. To continue an interrupted copy of a large file, run the same command again.',
 ].join(' ');
 const EXAMPLES = `  execplane cp app.conf dm-web-1:/etc/app/
@@ -50,7 +50,7 @@ export function cpCommand(): Command {
       } finally {
         interruption.dispose();
       }
-      // stdin may stay open for ever: do not wait for it.
+      // stdin may stay open forever, so it is not awaited.
       if (interruption.exitCode !== undefined) process.exit(interruption.exitCode);
     });
 }

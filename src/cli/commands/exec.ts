@@ -89,7 +89,7 @@ export function execCommand(): Command {
         print(`${await startDetached(client, request)}\n`);
         return;
       }
-      // stdin may stay open for ever: do not wait for it.
+      // stdin may stay open forever, so it is not awaited.
       process.exit(await runExec(client, request));
     },
   );
@@ -100,7 +100,7 @@ function startOptions(flags: ExecFlags): StartOptions {
   const forwards = flags.detach !== true && flags.stdin && (flags.interactive === true || hasStdin());
   return {
     stdin: forwards ? 'open' : 'none',
-    // At a terminal the order of the two streams matters more; a program wants every byte.
+    // At a terminal the order of the two streams matters most; for a program, every byte does.
     output: flags.detach || flags.json || (isSameTerminal() && !flags.tty) ? 'keep' : 'stream',
     ...(flags.tty ? { tty: terminalSize() } : {}),
     ...(flags.cwd === undefined ? {} : { cwd: flags.cwd }),

@@ -68,7 +68,7 @@ interface CreateFlags {
   json?: true;
 }
 
-/** The machine that the flags describe. Undefined if they describe none: then a machine joins with a token. */
+/** Returns the machine that the flags describe. Undefined without such flags: then a machine joins with a token. */
 function wantedMachine(flags: CreateFlags): CreateMachine | undefined {
   const { name, provider, vcpu, memoryMib, storageGib, autosleep, label } = flags;
   const settings: CreateMachine = {
@@ -140,7 +140,7 @@ function labelsText({ labels = {} }: Machine): string | undefined {
   );
 }
 
-/** Absent before the machine has joined: the API has 0 then. */
+/** Formats a size. Undefined for 0, which the API returns before the machine has joined. */
 function sizeIn(size: number, unit: string): string | undefined {
   return size === 0 ? undefined : `${size} ${unit}`;
 }
@@ -244,7 +244,7 @@ function rotate(): Command {
     });
 }
 
-/** Undefined if the agent is offline. */
+/** Gives a connected agent a new credential. Undefined if the agent is offline. */
 async function rotateConnected(client: Execplane, machine: string): Promise<Machine | undefined> {
   try {
     return await client.machines.rotate(machine);
@@ -254,7 +254,7 @@ async function rotateConnected(client: Execplane, machine: string): Promise<Mach
   }
 }
 
-/** `first`: what is to be done before the machine joins. */
+/** Prints a join token and the command to use it. `first`: an instruction for the time before. */
 async function printToken(flags: { json?: true }, machineId: string, first = ''): Promise<void> {
   const config = readClientConfig(flags as Record<string, string>);
   const made = await clientFor(config).joinTokens.create({ machine_id: machineId });

@@ -159,7 +159,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Treats `help X` as `X --help`: only the called command is loaded. A switch is not an option that takes the next word. */
+/** Converts `help X` to `X --help`, so that only the called command is loaded. A switch takes no value. */
 function normalized(args: readonly string[]): string[] {
   const argv = args[0] === 'help' && args.length > 1 ? [...args.slice(1), '--help'] : args;
   const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
@@ -170,7 +170,7 @@ function normalized(args: readonly string[]): string[] {
   });
 }
 
-/** The program with the called command; the others are there for `--help`. */
+/** Builds the program with the called command, and stubs of the others for `--help`. */
 async function buildProgram(commandName: string | undefined): Promise<Command> {
   const program = new Command('execplane')
     .description('Run commands on your machines over HTTP, with results you can trust.')
@@ -194,7 +194,7 @@ async function buildProgram(commandName: string | undefined): Promise<Command> {
   return program;
 }
 
-/** Commander passes these on only to commands that it makes itself. */
+/** Copies the settings that commander passes only to commands that it creates itself. */
 function inheritSettings(parent: Command, command: Command): void {
   command.copyInheritedSettings(parent);
   for (const child of command.commands) inheritSettings(command, child);

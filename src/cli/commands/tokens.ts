@@ -51,7 +51,7 @@ function create(): Command {
     });
 }
 
-/** A repeated request is answered without the token, which is shown only once. */
+/** Returns the error for a lost answer: a repeated request is answered without the token. */
 export function tokenLost({ join_token_id: id }: JoinToken): CliError {
   return new CliError('the token was made, but the response was lost.', {
     hint: `Revoke it with "execplane tokens revoke ${id}" and make another.`,

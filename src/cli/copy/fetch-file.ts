@@ -1,4 +1,4 @@
-/** Copies one file from a machine: checked by its SHA-256, and put in its place whole. */
+/** Copies one file from a machine, checks its SHA-256, and moves it to its path when it is complete. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -16,7 +16,7 @@ export async function fetchFile(machine: MachineClient, copy: Fetch): Promise<vo
   const remoteStat = await machine.files.stat(remote);
   if (local === undefined) return fetchToStdout(machine, copy, remoteStat);
   const path = (await stat(local).catch(() => undefined))?.isDirectory() ? join(local, basename(remote)) : local;
-  // The size of a symbolic link or a device says nothing about its content.
+  // The size of a symbolic link or a device is not that of its content.
   const identity =
     remoteStat.type === 'file' ? [machine.machineId, remote, remoteStat.size, remoteStat.modifiedAt] : undefined;
   const part = await PartialFile.open(path, identity);

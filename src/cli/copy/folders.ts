@@ -1,4 +1,4 @@
-/** Copies a folder to or from a machine, as a tar stream. It is unpacked beside its place, then moved there. */
+/** Copies a folder to or from a machine as a tar stream, which is unpacked beside the destination and then moved there. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
@@ -19,7 +19,7 @@ const PACK = `export LC_ALL=C
 cd "$1" 2>/dev/null || { echo "tar: $1: No such directory" >&2; exit 1; }
 exec tar -cf - .`;
 
-/** Sent in one request. */
+/** Maximum bytes sent in one request. */
 const READ_AHEAD_BYTES = 1_048_576;
 
 /** Copies a local folder to a machine. Throws CliError. */
@@ -64,7 +64,7 @@ export async function fetchFolder(
       detached: true,
     });
     const ended = once(tar, 'close');
-    // tar ends at the end mark of the archive, and may leave the padding unread: its exit code says whether it had everything.
+    // tar ends at the end mark of the archive, and may leave the padding unread. Its exit code shows whether the archive was complete.
     const fed = pipeline(progress.watch(handle.stdout, { total: undefined }), tar.stdin).catch((error: Error) => error);
     const [code] = (await ended) as [number | null];
     const cause = await fed;
@@ -79,12 +79,12 @@ export async function fetchFolder(
   }
 }
 
-/** Cancels the command with the copy. After its end this does nothing. */
+/** Cancels the command when the copy is aborted. After the end of the command this does nothing. */
 function endWith(signal: AbortSignal, handle: ExecutionHandle): void {
   signal.addEventListener('abort', () => void handle.cancel().catch(() => {}), { once: true });
 }
 
-/** A command that stops reading gives the reason by its own end. If tar was killed, its archive is incomplete and must not be unpacked. */
+/** Sends the archive as stdin. If tar was killed, the archive is incomplete, and stdin is aborted so that it is not unpacked. */
 async function feed(
   handle: ExecutionHandle,
   archive: AsyncIterable<Uint8Array>,

@@ -19,11 +19,11 @@ export class PartialFile {
     this.size = size;
   }
 
-  /** Opens the file. `identity` names the content: the part of an interrupted copy of the same content is taken over. Undefined: start again. */
+  /** Opens the file. `identity`: that of the content, whose part from an interrupted copy is continued. Undefined: start again. */
   static async open(path: string, identity: readonly (string | number)[] | undefined): Promise<PartialFile> {
     const digest = createHash('sha256').update([hostname(), ...(identity ?? [])].join('\0'));
     const stem = `${path}.execplane-${identity === undefined ? 'whole' : digest.digest('hex').slice(0, 32)}.`;
-    // The name ends with the pid of the writer, so that nobody takes over the part of a running copy.
+    // The name ends with the pid of the writer, so that the part of a running copy is not continued by another one.
     const part = `${stem}${process.pid}`;
     const left = identity === undefined ? undefined : await findLeft(stem);
     if (left !== undefined) await rename(left, part);
@@ -41,7 +41,7 @@ export class PartialFile {
     this.size += bytes.length;
   }
 
-  /** Moves the file to its place. `attributes`: its mode and its time, in ms. */
+  /** Moves the file to its path. `attributes`: its mode and its time, in ms. */
   async putInPlace(attributes: { mode: number; modifiedAt: number } | undefined): Promise<void> {
     await this.#file.sync();
     await this.#file.close();

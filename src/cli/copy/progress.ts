@@ -22,7 +22,7 @@ export class CopyProgress {
     return size(this.#copied);
   }
 
-  /** Passes the pieces on, and counts those that the consumer took. */
+  /** Yields the pieces, and counts those that the consumer took. */
   async *watch(pieces: AsyncIterable<Uint8Array>, { total, offset = 0 }: Extent): AsyncGenerator<Uint8Array> {
     const shown = uploadProgress(this.#line, total, { name: 'copied', offset });
     this.#copied = offset;

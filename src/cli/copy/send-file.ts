@@ -1,4 +1,4 @@
-/** Copies one file to a machine: checked by its SHA-256, and put in its place whole. */
+/** Copies one file to a machine, checks its SHA-256, and moves it to its path when it is complete. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { CliError } from '../cli-error.ts';
 import { readStdin } from '../streams/input.ts';
 import type { CopyOptions } from './copy.ts';
 
-/** A smaller file is sent again from its start: that takes no longer than to ask the machine how much it has. */
+/** Size from which an interrupted copy is continued. Sending a smaller file again is as fast as querying the machine for its part. */
 const RESUMED_FROM_BYTES = 4_194_304;
 
 /** Copies a file to a machine. `local`: undefined for stdin. A large file continues where an earlier copy was interrupted. */

@@ -1,6 +1,6 @@
 import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
 
-/** How long the server may be unreachable in one go, as for clients that follow an execution. */
+/** Maximum duration of an outage of the server, ms, as for clients that follow an execution. */
 const OUTAGE_MS = 300_000;
 
 /** Repeats a request until the server answers; each attempt takes its own time and pauses. Throws the last error after five minutes. */

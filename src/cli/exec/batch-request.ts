@@ -1,4 +1,4 @@
-/** `execplane exec --label`: turns the flags into a batch. */
+/** Converts the flags of `execplane exec --label` to a batch. */
 import type { CreateBatch } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { type LimitFlags, limitsOf } from './limits.ts';

@@ -1,9 +1,9 @@
-/** `exec -t`: the terminal of this process becomes that of the command. */
+/** Connects the terminal of this process to that of the command (`exec -t`). */
 import { type ExecutionHandle, StdinClosedError } from '../../client/main.ts';
 import { type Escape, EscapeReader } from '../terminal/escapes.ts';
 import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
 
-/** Input that may wait to be sent, in bytes: with more, stdin is not read. */
+/** Bytes of unsent input above which stdin is not read. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
 const HELP = `At the start of a line:
@@ -15,9 +15,9 @@ export interface CommandTerminalOptions {
   handle: ExecutionHandle;
   /** The size that the command was started with. */
   size: { width: number; height: number };
-  /** The user typed `~.`. */
+  /** Called when the user typed `~.`. */
   left: () => void;
-  /** Input could not be sent. */
+  /** Called when input could not be sent. */
   failed: (cause: unknown) => void;
 }
 
@@ -58,12 +58,12 @@ export class CommandTerminal {
     }
     if (this.#waitingBytes > MAX_WAITING_BYTES) process.stdin.pause();
     this.#send().catch((cause: unknown) => {
-      // It does not matter if a command does not read its input.
+      // A command need not read its input.
       if (!(cause instanceof StdinClosedError)) this.#options.failed(cause);
     });
   };
 
-  /** Escapes take effect while input is on its way: input typed meanwhile is sent in one piece. */
+  /** Sends waiting input in one piece. Escapes take effect while input is being sent. */
   async #send(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;

@@ -1,4 +1,4 @@
-/** The environment that `exec` gives to a command. */
+/** Reads the environment that `exec` passes to a command. */
 import { readFileSync } from 'node:fs';
 import { CliError } from '../cli-error.ts';
 import { environment } from '../config.ts';

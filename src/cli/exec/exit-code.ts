@@ -1,9 +1,11 @@
 import type { ExecutionEvent } from '../../client/main.ts';
+import { ReaderGoneError } from '../streams/output.ts';
+import { tell } from '../terminal/failure.ts';
 
 /** Exit code of `exec` if Execplane itself failed. */
 export const EXECPLANE_FAILED = 125;
-/** A shell reports this for a writer that SIGPIPE ended. */
-export const READER_GONE = 141;
+/** Exit code that a shell reports for a writer that SIGPIPE ended. */
+const READER_GONE = 141;
 const TIMED_OUT = 124;
 
 type Ending = Pick<ExecutionEvent, 'status' | 'exit_code' | 'signal' | 'error_code'>;
@@ -29,7 +31,15 @@ export function exitCodeOf({ status, exit_code: exitCode, signal, error_code: er
   }
 }
 
-/** Whether the command's own output does not show why it ended. */
+/** Whether the reason of the end must be printed, because the command's own output does not show it. */
 export function needsExplaining({ error_code: errorCode }: Ending): boolean {
   return errorCode !== undefined && errorCode !== 'nonzero_exit';
+}
+
+/** Prints an error that ended `exec` or `shell`, and returns the exit code. `interrupted`: that of a signal, which takes precedence. */
+export function failureExitCode(error: unknown, interrupted: number | undefined): number {
+  if (error instanceof ReaderGoneError) return READER_GONE;
+  if (!(error instanceof Error)) throw error;
+  tell(error);
+  return interrupted ?? EXECPLANE_FAILED;
 }

@@ -6,11 +6,11 @@ import { waitWords } from '../terminal/execution-words.ts';
 import { absence } from '../terminal/machine-words.ts';
 import { EXECPLANE_FAILED } from './exit-code.ts';
 
-/** A command that starts within this time is not talked about. */
+/** Time within which a command that starts causes no message, ms. */
 const SILENT_MS = 1000;
 const NOTHING_KNOWN = { status: undefined, reason: undefined };
 
-/** Waits for a machine that is offline or busy: says so once. Cancels the command if the machine does not come online in time. */
+/** Waits for a machine that is offline or busy, with one message. Cancels the command if the machine is not online in time. */
 export class MachineWait {
   readonly #client: Execplane;
   readonly #handle: ExecutionHandle;
@@ -18,7 +18,7 @@ export class MachineWait {
   #timer: NodeJS.Timeout | undefined;
   #queued: NodeJS.Timeout | undefined;
   #absence = 'is offline';
-  /** Settles with the reason to give up. Never settles if the machine comes back. */
+  /** Rejects with the reason to give up. Never settles if the machine comes back. */
   readonly #over = Promise.withResolvers<never>();
 
   constructor(p: { client: Execplane; handle: ExecutionHandle; waitMs: number }) {
@@ -28,7 +28,7 @@ export class MachineWait {
     this.#over.promise.catch(() => {});
   }
 
-  /** Rejects when the time to wait is over. */
+  /** Rejects when the time to wait has passed. */
   get givenUp(): Promise<never> {
     return this.#over.promise;
   }
@@ -46,7 +46,7 @@ export class MachineWait {
     this.#queued = setTimeout(() => void this.#explain(), SILENT_MS);
   }
 
-  /** There is nothing to wait for any more. */
+  /** Ends the wait. */
   end(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#queued);

@@ -1,18 +1,17 @@
 /** `execplane exec --label`: runs a command on many machines, and prints the output of each. */
 import { type Batch, type CreateBatch, type Execplane, type Execution, hasEnded } from '../../client/main.ts';
-import { tell } from '../terminal/failure.ts';
-import { print, printError, ReaderGoneError } from '../streams/output.ts';
+import { print, printError } from '../streams/output.ts';
 import { OutputPrinter } from '../streams/output-printer.ts';
 import { PrefixedLines } from '../streams/prefixed-lines.ts';
 import { countsText } from '../terminal/batch-words.ts';
 import { resultWord } from '../terminal/execution-words.ts';
 import { printJson } from '../terminal/print.ts';
 import { untilReached } from './absent-server.ts';
-import { EXECPLANE_FAILED, READER_GONE } from './exit-code.ts';
+import { EXECPLANE_FAILED, failureExitCode } from './exit-code.ts';
 import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 
-/** Interval between looks for new executions. */
+/** Interval between polls for new executions. */
 const POLL_MS = 500;
 /** Executions followed at once. The output of the others is printed later: the server keeps it. */
 const MAX_FOLLOWED = 64;
@@ -37,10 +36,7 @@ export async function runBatch(
     else run.summarise(batch);
     return interruption.exitCode ?? (run.incomplete ? EXECPLANE_FAILED : batch.status === 'succeeded' ? 0 : 1);
   } catch (error) {
-    if (error instanceof ReaderGoneError) return READER_GONE;
-    if (!(error instanceof Error)) throw error;
-    tell(error);
-    return interruption.exitCode ?? EXECPLANE_FAILED;
+    return failureExitCode(error, interruption.exitCode);
   } finally {
     interruption.dispose();
   }

@@ -1,4 +1,4 @@
-/** `execplane exec`: runs a command with this process's streams as its own. */
+/** Implements `execplane exec`: runs a command and connects its streams to those of this process. */
 import {
   type Execplane,
   type ExecutionEvent,
@@ -20,12 +20,12 @@ import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
 import { CommandTerminal } from './command-terminal.ts';
-import { EXECPLANE_FAILED, exitCodeOf, needsExplaining, READER_GONE } from './exit-code.ts';
+import { exitCodeOf, failureExitCode, needsExplaining } from './exit-code.ts';
 import { Interruption } from '../terminal/interruption.ts';
 import { assertAllKept } from './kept-output.ts';
 import { MachineWait } from './machine-wait.ts';
 
-/** Of stdin, sent in one request. */
+/** Maximum bytes of stdin sent in one request. */
 const READ_AHEAD_BYTES = 1_048_576;
 
 export interface ExecRequest {
@@ -58,10 +58,7 @@ export async function runExec(client: Execplane, request: ExecRequest): Promise<
     }
     return interruption.exitCode ?? exitCodeOf(end);
   } catch (error) {
-    if (error instanceof ReaderGoneError) return READER_GONE;
-    if (!(error instanceof Error)) throw error;
-    tell(error);
-    return interruption.exitCode ?? EXECPLANE_FAILED;
+    return failureExitCode(error, interruption.exitCode);
   } finally {
     interruption.dispose();
   }
@@ -72,7 +69,7 @@ export async function startDetached(client: Execplane, { machineId, command, opt
   return (await client.machine(machineId).start(command, options)).executionId;
 }
 
-/** One command whose streams are passed on. */
+/** One command whose streams are connected to those of this process. */
 class ExecRun {
   readonly #handle: ExecutionHandle;
   readonly #request: ExecRequest;
@@ -82,7 +79,7 @@ class ExecRun {
   readonly #interruption: Interruption;
   readonly #ended = new AbortController();
   #terminal: CommandTerminal | undefined;
-  /** Settles when this terminal passes output on unchanged. */
+  /** Settles when this terminal is in raw mode. */
   readonly #terminalReady = Promise.withResolvers<void>();
   /** Causes that end this process before the command has ended. */
   readonly #failure = Promise.withResolvers<never>();
@@ -95,7 +92,7 @@ class ExecRun {
     this.#wait = new MachineWait({ client, handle, waitMs: request.waitMs });
   }
 
-  /** Passes the streams on until the terminal event. Returns that event. */
+  /** Copies the streams until the terminal event. Returns that event. */
   async untilEnd(): Promise<ExecutionEvent> {
     try {
       return await Promise.race([this.#follow(), this.#failure.promise, this.#wait.givenUp]);
@@ -131,8 +128,8 @@ class ExecRun {
   }
 
   /**
-   * Copies the output to stdout and stderr. The two streams are separate, so that one that nobody reads does not delay the other. They are merged if
-   * both go to the same file, because then their order matters.
+   * Copies the output to stdout and stderr. The two streams are copied separately, so that an unread one does not delay the other. They are merged
+   * if both go to the same file, because then their order matters.
    */
   #copyOutput(): Promise<void>[] {
     return isSameFile() ? [this.#copyMerged()] : [this.#copy('stdout'), this.#copy('stderr')];
@@ -176,7 +173,7 @@ class ExecRun {
     }
   }
 
-  /** Sends stdin on as it comes, then its end. Ends by itself when the command reads no more. */
+  /** Sends stdin as it arrives, then its end. Ends by itself when the command does not read any more. */
   async #forwardStdin(): Promise<void> {
     const { signal } = this.#ended;
     const shown = this.#line.active ? uploadProgress(this.#line, stdinSize()) : undefined;

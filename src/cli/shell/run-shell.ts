@@ -1,10 +1,10 @@
-/** `execplane shell`: opens a shell on a machine, at the terminal of this process. */
+/** Implements `execplane shell`: opens a shell on a machine, at the terminal of this process. */
 import type { Execplane, TerminalEnd, TerminalHandle, TerminalOptions, TerminalStream } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
-import { EXECPLANE_FAILED } from '../exec/exit-code.ts';
-import { failureOf, tell } from '../terminal/failure.ts';
+import { EXECPLANE_FAILED, failureExitCode } from '../exec/exit-code.ts';
+import { failureOf } from '../terminal/failure.ts';
 import { isHangupIgnored } from '../hangup.ts';
-import { printError, ReaderGoneError, writeOutput } from '../streams/output.ts';
+import { printError, writeOutput } from '../streams/output.ts';
 import { span } from '../terminal/age.ts';
 import { waitWords } from '../terminal/execution-words.ts';
 import { type Escape, EscapeReader } from '../terminal/escapes.ts';
@@ -12,7 +12,7 @@ import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
 
 export interface ShellRequest {
   machineId: string;
-  /** The terminal to return to. A new one unless set. */
+  /** The terminal to attach to. Absent: a new one. */
   attach?: string;
   options: Omit<TerminalOptions, 'width' | 'height'>;
   /** Time to wait for an offline machine, ms. */
@@ -24,11 +24,9 @@ type TerminalReason = Awaited<ReturnType<TerminalHandle['get']>>['reason'];
 const ASK_TIMEOUT_MS = 2000;
 const NOTHING_KNOWN = { status: undefined, reason: undefined };
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-/** A shell reports this for a writer that SIGPIPE ended. */
-const READER_GONE = 141;
-/** The user left by `~.`, which counts as Ctrl-C. */
+/** Exit code after `~.`, which counts as Ctrl-C. */
 const LEFT = 130;
-/** An online machine starts a shell within this time; nothing is printed. */
+/** Time within which an online machine starts a shell, ms. No message is printed within it. */
 const SILENT_MS = 1000;
 /** Bytes of typed input that may wait before reading of stdin pauses. */
 const MAX_TYPED_BYTES = 256 * 1024;
@@ -40,7 +38,7 @@ const HELP = `At the start of a line:
   ~~  sends a tilde
   ~?  shows this`;
 
-/** Returns the exit code: that of the shell, 128+N for a signal. Prints its own failures. */
+/** Runs a shell. Returns its exit code, or 128+N for a signal. Prints its own failures. */
 export async function runShell(client: Execplane, request: ShellRequest): Promise<number> {
   try {
     const { machineId, attach, options } = request;
@@ -50,16 +48,12 @@ export async function runShell(client: Execplane, request: ShellRequest): Promis
     const left = await waitForShell(handle, request);
     return left ?? (await new ShellRun(handle, attach === undefined).untilEnd());
   } catch (error) {
-    if (error instanceof ReaderGoneError) return READER_GONE;
-    if (!(error instanceof Error)) throw error;
-    tell(error);
-    return EXECPLANE_FAILED;
+    return failureExitCode(error, undefined);
   }
 }
 
 /**
- * Settles when there is a shell. If the machine does not come in time, or the user leaves, closes a new terminal; then with the exit
- * code.
+ * Waits for the shell. If the machine is not online in time, or the user leaves, closes a new terminal and returns the exit code.
  */
 async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs }: ShellRequest) {
   const abort = new AbortController();
@@ -86,7 +80,7 @@ async function waitForShell(handle: TerminalHandle, { attach, machineId, waitMs 
   }
 }
 
-/** Returns why the shell waits. Undefined if the server cannot be asked: then the wait itself fails too. */
+/** Returns the reason why the shell waits. Undefined if the server cannot be reached; then the wait itself fails too. */
 async function reasonOf(handle: TerminalHandle): Promise<TerminalReason> {
   const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
   const { status, reason } = await handle.get({ include: ['reason'], signal }).catch(() => NOTHING_KNOWN);
@@ -137,7 +131,7 @@ class ShellRun {
   async #show(): Promise<number> {
     for await (const bytes of this.#stream) await writeOutput('stdout', bytes);
     const end = await this.#stream.end;
-    // A user who left by an escape or a signal was told so, and has the exit code.
+    // After an escape or a signal the message is printed and the exit code is set already.
     return end.reason === 'detached' ? this.#left.promise : this.#exitCode(end);
   }
 

@@ -5,7 +5,7 @@ import { environment } from '../config.ts';
 
 export type StreamName = 'stdin' | 'stdout' | 'stderr';
 
-/** `file`: its reads and writes do not wait, as with files and devices. */
+/** The kind of a descriptor. `file`: reads and writes do not wait (files and devices). */
 export type DescriptorKind = 'file' | 'pipe' | 'socket' | 'terminal';
 
 /** Returns the kind of file behind a descriptor. */
@@ -26,7 +26,7 @@ export function wasClosed(name: StreamName): boolean {
 
 /**
  * Opens the pipe behind a descriptor again. Node sets O_NONBLOCK on pipes, which would make writes fail for every process that shares the
- * description; a description of our own concerns nobody else. Undefined if the system refuses.
+ * description; a new description is not shared. Undefined if the system refuses.
  */
 export function openPipeAnew(descriptor: number, mode: 'read' | 'write'): number | undefined {
   const path = `/proc/self/fd/${descriptor}`;
@@ -46,7 +46,7 @@ export function terminalStream(name: 'stdout' | 'stderr'): NodeJS.WriteStream | 
   return isatty(name === 'stdout' ? 1 : 2) ? process[name] : undefined;
 }
 
-/** Whether stdout and stderr are one terminal, where people see them as one text. */
+/** Whether stdout and stderr are the same terminal, which shows them as one text. */
 export function isSameTerminal(): boolean {
   return isatty(1) && isatty(2) && fstatSync(1).rdev === fstatSync(2).rdev;
 }

@@ -13,7 +13,7 @@ const PIECE_BYTES = 262_144;
 /** Device numbers of /dev/null (null(4)): major 1, minor 3. */
 const NULL_DEVICE = 0x103;
 
-/** Whether there is anything to read. /dev/null, which Node also puts in the place of a closed stdin, has nothing. */
+/** Whether stdin may have data. /dev/null, with which Node also replaces a closed stdin, has none. */
 export function hasStdin(): boolean {
   const stat = fstatSync(STDIN);
   return !stat.isCharacterDevice() || stat.rdev !== NULL_DEVICE;
@@ -25,7 +25,7 @@ export function stdinSize(): number | undefined {
   return stat.isFile() ? stat.size : undefined;
 }
 
-/** Yields the bytes of stdin as they come. Ends early when `signal` aborts. Throws CliError if stdin cannot be read. */
+/** Yields the bytes of stdin as they arrive. Ends early when `signal` aborts. Throws CliError if stdin cannot be read. */
 export async function* readStdin(signal: AbortSignal): AsyncGenerator<Uint8Array> {
   if (wasClosed('stdin')) throw new CliError('stdin cannot be read: it is closed.');
   const kind = kindOf(STDIN);

@@ -13,7 +13,7 @@ const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
 const RETRY_MS = 5;
 const OUTPUT_FAILED = 125;
 
-/** The reader of our stdout or stderr has gone. */
+/** The reader of stdout or stderr has closed it. */
 export class ReaderGoneError extends Error {
   override readonly name = 'ReaderGoneError';
 }
@@ -59,7 +59,7 @@ export function print(text: string): void {
   writeNow('stdout', text);
 }
 
-/** Prints a message to stderr. A failure is ignored: nobody is left to tell. */
+/** Prints a message to stderr. A failure is ignored, because it cannot be reported. */
 export function printError(text: string): void {
   try {
     writeNow('stderr', text);

@@ -1,11 +1,11 @@
 import type { OutputName } from './output.ts';
 import type { OutputPrinter } from './output-printer.ts';
 
-/** A longer line is printed in pieces, each as a line of its own. */
+/** Maximum length of a line, in bytes. A longer one is printed as several lines. */
 const MAX_LINE_BYTES = 1_048_576;
 const LINE_BREAK = 0x0a;
 
-/** Prints the output of many machines on the same two streams: whole lines, each after a prefix, never one inside another. */
+/** Prints the output of many machines on the same two streams, in whole lines with a prefix. */
 export class PrefixedLines {
   readonly #printer: Pick<OutputPrinter, 'write'>;
   readonly #last: Record<OutputName, Promise<void>> = { stdout: Promise.resolve(), stderr: Promise.resolve() };
@@ -19,7 +19,7 @@ export class PrefixedLines {
     return new PrefixedOutput(prefix, (name, text) => this.#write(name, text));
   }
 
-  /** One write after the other: a full pipe takes a part of the first before it takes the next. */
+  /** Writes one after the other, because a full pipe may accept only a part of a write. */
   #write(name: OutputName, bytes: Uint8Array): Promise<void> {
     const written = this.#last[name].then(() => this.#printer.write(name, bytes));
     this.#last[name] = written.catch(() => {});
@@ -31,7 +31,7 @@ export class PrefixedLines {
 class PrefixedOutput {
   readonly #prefix: Buffer;
   readonly #write: (name: OutputName, bytes: Uint8Array) => Promise<void>;
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of an unfinished line. */
   readonly #rest: Record<OutputName, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
 
   constructor(prefix: string, write: (name: OutputName, bytes: Uint8Array) => Promise<void>) {

@@ -1,4 +1,4 @@
-/** Makes text from other machines harmless for a terminal. */
+/** Removes the effect of control characters in text from other machines on a terminal. */
 
 /** Control characters: C0, DEL and C1, which control a terminal, and those that change the direction of text. */
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

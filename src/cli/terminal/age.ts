@@ -7,7 +7,7 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** Returns how long ago a time of the API was: `4m ago`; `-` for none. `now`: ms since the epoch. */
+/** Returns the age of a time of the API: `4m ago`; `-` for none. `now`: ms since the epoch. */
 export function age(time: string | undefined, now: number = Date.now()): string {
   if (time === undefined) return '-';
   const text = span(now - Date.parse(time));

@@ -45,7 +45,7 @@ function whereItIs({ url, keyFile }: { url: string; keyFile: string | undefined 
   return options.length === 0 ? '' : ` ${shellWords(options)}`;
 }
 
-/** Returns this command as it can be called from here: in a clone by the clone's Node, because the one in the PATH may be too old. */
+/** Returns the command line for this program: in a clone with the clone's Node, because that in the PATH may be too old. */
 function ownCommand(): string {
   const script = process.argv[1] ?? 'execplane';
   if (!basename(script).startsWith('main.')) return basename(script);

@@ -2,7 +2,7 @@
 import type { Execution } from '../../client/main.ts';
 import { span } from './age.ts';
 
-/** From this age on it is said since when something waits, ms. */
+/** Age from which the time of waiting is mentioned, ms. */
 const NEW_MS = 5000;
 
 /** Returns its status; `waiting` while its machine is offline. */
@@ -10,14 +10,14 @@ export function statusWord({ status }: Pick<Execution, 'status'>): string {
   return status === 'wake_in_progress' ? 'waiting' : status;
 }
 
-/** Returns how it ended: `exit 3`, `signal 9`, else its error code. Empty before its end. */
+/** Returns the end of an execution: `exit 3`, `signal 9`, or its error code. Empty before its end. */
 export function resultWord(execution: Pick<Execution, 'exit_code' | 'signal' | 'error_code'>): string {
   if (execution.exit_code !== undefined) return `exit ${execution.exit_code}`;
   if (execution.signal !== undefined) return `signal ${execution.signal}`;
   return execution.error_code ?? '';
 }
 
-/** Returns what it used: processor time, memory, and bytes of block devices if they are known. */
+/** Returns the usage: processor time, memory, and bytes of block devices if they are known. */
 export function usageWords({ usage }: Pick<Execution, 'usage'>): string | undefined {
   if (usage === undefined) return undefined;
   const { io_read_bytes: read, io_write_bytes: written } = usage;
@@ -29,13 +29,13 @@ export function usageWords({ usage }: Pick<Execution, 'usage'>): string | undefi
   return [processor, `${sizeWord(usage.max_memory_bytes)} memory`, ...io].join(', ');
 }
 
-/** Returns why it is in its state, and what changes that, as fields to show. */
+/** Returns the reason of a state, and the event that ends the state, as fields to show. */
 export function reasonFields(reason: Execution['reason']): { reason?: string; next?: string } {
   if (reason === undefined) return {};
   return { reason: reason.message, ...(reason.next === undefined ? {} : { next: reason.next }) };
 }
 
-/** Says in one line why something waits, since when if that is not just now, and what ends it. `now`: ms since the epoch. */
+/** Formats the reason of a wait in one line, with its duration and the event that ends it. `now`: ms since the epoch. */
 export function waitWords(
   { message, since, next }: NonNullable<Execution['reason']>,
   now: number = Date.now(),

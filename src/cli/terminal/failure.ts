@@ -1,4 +1,4 @@
-/** Prints errors of the client for people: the message, and what to do. */
+/** Prints errors of the client for people: the message, and a hint. */
 import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
 import { printError } from '../streams/output.ts';

@@ -6,10 +6,10 @@ import { isWriteBlocked, printError } from '../streams/output.ts';
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type Interrupting = keyof typeof EXIT_CODES;
 
-/** A terminal and npm both pass a Ctrl-C on: signals within this time count as one. */
+/** Time within which signals count as one, ms: a terminal and npm both send a Ctrl-C. */
 const SAME_MS = 500;
 
-/** Handles signals to `exec`: the first cancels the command and waits for its end; the next one leaves at once. */
+/** Handles signals to `exec`: the first one cancels the command and waits for its end; the next one exits immediately. */
 export class Interruption {
   /** Set by the first signal. */
   exitCode: number | undefined;
@@ -22,7 +22,7 @@ export class Interruption {
     for (const signal of this.#signals) process.on(signal, this.#interrupted);
   }
 
-  /** Sets what a signal cancels. A signal that came before cancels it now. */
+  /** Sets the action of a signal. After an earlier signal it is called now. */
   arm(cancel: () => Promise<unknown>): void {
     this.#cancel = cancel;
     if (this.exitCode !== undefined) this.#start();
@@ -46,7 +46,7 @@ export class Interruption {
     } else if (performance.now() - this.#since > SAME_MS) this.#leave(signal, code);
   };
 
-  /** A blocked write would delay an orderly exit: then the signal itself ends this process. */
+  /** Exits. If a blocked write would delay that, the signal itself ends this process. */
   #leave(signal: NodeJS.Signals, code: number): void {
     if (!isWriteBlocked()) process.exit(code);
     this.dispose();

@@ -23,7 +23,7 @@ export function stateOf({ status }: Machine): string {
   return REASONS[status.reason] ?? PHASES[status.phase] ?? status.phase;
 }
 
-/** Returns when the server last heard from its agent: `now` while it is connected, `3s ago`; `-` before it first joined. */
+/** Returns the time of the last contact with its agent: `now` while it is connected, `3s ago`; `-` before it first joined. */
 export function lastSeen({ status }: Machine): string {
   if (status.reason === 'agent_connected') return 'now';
   return status.reason === 'never_joined' ? '-' : age(status.last_progress_at);

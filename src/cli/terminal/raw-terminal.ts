@@ -1,4 +1,4 @@
-/** Puts the terminal of this process into raw mode: every key goes to the machine, nothing is echoed here. */
+/** Puts the terminal of this process into raw mode: every key is sent to the machine, and nothing is echoed locally. */
 import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 import type { TerminalSize } from '../../client/main.ts';
@@ -8,10 +8,10 @@ import { terminalStream } from '../streams/descriptor.ts';
 import { printError } from '../streams/output.ts';
 
 const DEFAULT_SIZE = { width: 80, height: 24 };
-/** The program on the other side may have hidden the cursor, enabled the mouse or bracketed paste, or chosen a colour. */
+/** Resets modes that the remote program may have set: hidden cursor, mouse, bracketed paste, colours. */
 const RESET = '\u001b[?25h\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[0m';
 
-/** Throws CliError (exit code 2) if stdin is not a terminal. `reason` says what needs one. */
+/** Throws CliError (exit code 2) if stdin is not a terminal. `reason`: the beginning of its message. */
 export function assertTerminal(reason: string): void {
   if (isatty(0)) return;
   throw new CliError(`${reason}: stdin is not one.`, {
@@ -26,13 +26,13 @@ export function terminalSize(): TerminalSize {
   return stream === undefined || stream.columns === 0 ? DEFAULT_SIZE : { width: stream.columns, height: stream.rows };
 }
 
-/** The environment of a program on the other side: the kind of terminal that shows its output. */
+/** Returns the environment of the remote program: the kind of terminal that shows its output. */
 export function terminalEnvironment(): Record<string, string> {
   const { TERM } = environment();
   return TERM === undefined || TERM === '' ? {} : { TERM };
 }
 
-/** Its modes are restored on every way out of this process except SIGKILL, and while the process is stopped. */
+/** The terminal in raw mode. Its modes are restored at every exit of this process except by SIGKILL, and while the process is stopped. */
 export class RawTerminal {
   readonly #resized: (size: TerminalSize) => void;
   readonly #stream = terminalStream('stdout') ?? terminalStream('stderr');

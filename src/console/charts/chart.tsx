@@ -1,4 +1,4 @@
-/** A chart over time, in the colours of the theme, with its numbers in words for people who cannot see it. */
+/** A chart over time, in the colours of the theme, with a text of its numbers for screen readers. */
 import { useEffect, useRef } from 'react';
 import { useThemeName } from '../shell/theme.ts';
 import type UPlot from 'uplot';
@@ -75,7 +75,7 @@ function innerWidthOf(element: HTMLElement): number {
 }
 
 /**
- * The data for uPlot. With `stacked`, each series includes all below it; the highest comes first, so that the lower ones are drawn over
+ * Returns the data for uPlot. With `stacked`, each series includes all below it; the highest one comes first, so that lower ones are drawn over
  * it.
  */
 function drawn(series: readonly Series[], stacked: boolean): (number | null)[][] {
@@ -135,7 +135,7 @@ function optionsOf(p: {
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
-/** A value without neighbours is drawn as a point: a line needs two of them. */
+/** Returns the values without neighbours, which are drawn as points because a line needs two values. */
 function lonePoints(plot: UPlot, series: number): number[] {
   const values = plot.data[series] ?? [];
   const isMissing = (index: number): boolean => values[index] == null;

@@ -1,4 +1,4 @@
-/** Charts of how executions ended and how fast they started, over an hour, a day or a week. */
+/** Charts of the ends of executions and of their times to start, over an hour, a day or a week. */
 import { useMemo } from 'react';
 import type { ConsoleOverview } from '../../api/console.ts';
 import { durationText } from '../parts/duration.ts';

@@ -17,7 +17,7 @@ export function batchPath(batchId: string): string {
   return `${BATCHES}/${encodeURIComponent(batchId)}`;
 }
 
-/** Fetched again until it is over. */
+/** The query of a batch, refreshed until it has ended. */
 export function batchQuery(batchId: string) {
   return queryOptions({
     queryKey: ['batch', batchId],
@@ -27,7 +27,7 @@ export function batchQuery(batchId: string) {
   });
 }
 
-/** Its command; its id while it has no execution. */
+/** Returns the command of a batch; its id while it has no execution. */
 export function titleOf({ batch_id: id, command }: Batch): string {
   return command === undefined ? id : commandText(command);
 }

@@ -1,5 +1,5 @@
 /**
- * The client of the server that this page came from. The browser adds the session; the header proves that the request is from this page.
+ * The client of the page's own server. The browser adds the session; the header proves that a request is from this page.
  */
 import { CONSOLE_HEADER } from '../../core/console-header.ts';
 import { Transport } from '../../client/http/transport.ts';

@@ -1,4 +1,4 @@
-/** Commands as text: an argv as a shell line, and back. */
+/** Converts between an argv and a shell line. */
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
 const SHELLS = new Set(['/bin/sh', 'sh', '/bin/bash', 'bash']);
 

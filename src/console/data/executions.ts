@@ -20,7 +20,7 @@ export function executionPath(machineId: string, executionId: string): string {
   return `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
 }
 
-/** Fetched again until it has ended. */
+/** The query of an execution, refreshed until it has ended. */
 export function executionQuery(machineId: string, executionId: string) {
   return queryOptions({
     queryKey: ['execution', machineId, executionId],

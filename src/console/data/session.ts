@@ -7,7 +7,7 @@ import { transport } from './client.ts';
 import { CONSOLE_SESSION, SIGN_IN_WAYS } from './shapes.ts';
 
 const PATH = '/console/session';
-/** Asking for a session renews it. */
+/** Interval at which the session is read, which renews it, ms. */
 const RENEW_EVERY_MS = 5 * 60_000;
 
 export const sessionQuery = queryOptions({
@@ -51,7 +51,7 @@ export function useMay(scope: Scope): boolean {
   return useQuery(sessionQuery).data?.scopes.includes(scope) ?? false;
 }
 
-/** Whether the key reaches every machine. A key that is limited to some cannot manage keys and tokens. */
+/** Whether the key has access to every machine. A key that is limited to some cannot manage keys and tokens. */
 export function useReachesAll(): boolean {
   const session = useQuery(sessionQuery).data;
   return session != null && session.machine_ids === undefined;

@@ -12,7 +12,7 @@ import { bytesText } from '../parts/duration.ts';
 import { Loading } from '../parts/empty.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 
-/** The most artifacts that an execution has. */
+/** Maximum number of artifacts of an execution. */
 const MAX_ARTIFACTS = 100;
 
 export function Artifacts({ execution }: { execution: Execution }) {

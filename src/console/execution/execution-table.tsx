@@ -9,7 +9,7 @@ import { ExecutionStatus } from '../parts/status.tsx';
 
 export interface ExecutionTableProps {
   executions: readonly Execution[];
-  /** Whether the machine of each execution is shown; `first`: it tells them apart, since all run the same command. */
+  /** Whether the machine of each execution is shown; `first`: as the first column, because all run the same command. */
   machine: 'hidden' | 'shown' | 'first';
 }
 

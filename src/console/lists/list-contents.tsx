@@ -1,4 +1,4 @@
-/** The inside of a list's panel: that it is loading, that it is empty, or its entries with the button for more. */
+/** The contents of a list's panel: a loading or empty state, or its entries with the button for more. */
 import type { ReactNode } from 'react';
 import { Loading } from '../parts/empty.tsx';
 

@@ -32,7 +32,7 @@ const SIZES = [
 
 export function EditMachine({ machine, onClose }: { machine: Machine; onClose: () => void }) {
   const [before] = useState(() => formOf(machine));
-  // The revision when the form opened: a person must not undo the changes that another one made meanwhile.
+  // The revision when the form opened, so that changes of another user are not overwritten.
   const [revision] = useState(machine.status.revision);
   const [form, setForm] = useState(before);
   const queryClient = useQueryClient();

@@ -108,7 +108,7 @@ function afterCode(code: number, state: AnsiState): AnsiState {
   return state;
 }
 
-/** Parses `5;N` of the 256 colours, or `2;R;G;B`. Returns how many codes it used. */
+/** Parses `5;N` of the 256 colours, or `2;R;G;B`. Returns the number of codes used. */
 function extendedColour(codes: readonly number[]): { colour?: number | string; used: number } {
   const [kind, ...rest] = codes;
   if (kind === 2) return { colour: `rgb(${rest.slice(0, 3).map(byte).join(' ')})`, used: 4 };

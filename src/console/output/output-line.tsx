@@ -20,7 +20,7 @@ interface OutputLineProps {
   current: boolean;
 }
 
-/** The browser breaks ASCII where the layout does. Other characters may come from a font with other widths: they are broken here. */
+/** Text that the browser breaks like the layout. Other characters may have other widths, so their rows are broken explicitly. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with them
 const ASCII = /^[\x00-\x7f]*$/;
 

@@ -1,23 +1,23 @@
-/** Output as lines of stdout and stderr, which grow as bytes come. A line of one stream is never broken by the other. */
+/** Output as lines of stdout and stderr, which grow as bytes arrive. A line of one stream is not broken by the other. */
 import { type AnsiState, overwritten, PLAIN, stateAfter, withoutAnsi } from './ansi.ts';
 import { columnsOf } from './columns.ts';
 
 export type Stream = 'stdout' | 'stderr';
 
-/** Longer lines continue in the next one: a browser cannot lay out megabytes without a break. */
+/** Maximum length of a line. A longer one continues in the next line, because a browser cannot lay out megabytes without a break. */
 const MAX_LINE_CHARS = 4000;
 const FIRST_CAPACITY = 1024;
 
 interface OpenStream {
   decoder: TextDecoder;
-  /** The line that is not finished yet. */
+  /** The unfinished line. */
   line: number | undefined;
   state: AnsiState;
 }
 
-/** Lines are stored as arrays of their parts: there may be millions of them. */
+/** The lines of an output, stored as arrays of their parts, because there may be millions of them. */
 export class OutputLog {
-  /** Bytes taken so far. */
+  /** Number of bytes so far. */
   bytes = 0;
   /** Rises with each change. */
   version = 0;
@@ -33,7 +33,7 @@ export class OutputLog {
     return this.#texts.length;
   }
 
-  /** Takes the next bytes of a stream. */
+  /** Appends the next bytes of a stream. */
   append(stream: Stream, bytes: Uint8Array): void {
     this.bytes += bytes.length;
     this.#take(stream, this.#streams[stream].decoder.decode(bytes, { stream: true }));

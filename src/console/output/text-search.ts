@@ -17,7 +17,7 @@ export class TextSearch {
     this.#only = only;
   }
 
-  /** Searches on for about `budgetMs`. Returns whether there is more to search. The last line may still grow, so it is searched again. */
+  /** Continues the search for about `budgetMs`. Returns whether there is more to search. The last line may grow, so it is searched again. */
   advance(log: OutputLog, budgetMs: number, now: () => number): boolean {
     const until = now() + budgetMs;
     if (this.#searched >= log.length && log.length > 0) this.#searched = log.length - 1;

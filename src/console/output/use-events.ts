@@ -18,7 +18,7 @@ export interface FollowedEvents {
   log: OutputLog;
   version: number;
   lifecycle: readonly ExecutionEventWire[];
-  /** The server cannot be reached; the time since when. */
+  /** Whether the server cannot be reached. */
   away: boolean;
   /** There is more output than a page keeps. */
   full: boolean;
@@ -59,7 +59,7 @@ class Collector {
     }
   }
 
-  /** A flood of events must leave the page time to scroll and to paint. */
+  /** Gives the page time to scroll and to paint during a flood of events. */
   async #breathe(): Promise<void> {
     if (performance.now() - this.#worksSince < WORK_MS) return;
     await new Promise((resolve) => setTimeout(resolve));
@@ -75,7 +75,7 @@ class Collector {
     clearTimeout(this.#frame);
   }
 
-  /** requestAnimationFrame would not do: a page in the background must not fall behind without bound. */
+  /** Schedules a publication. It does not use requestAnimationFrame, which stops in the background, so that events would pile up. */
   #schedule(): void {
     if (this.#frame !== 0) return;
     this.#frame = window.setTimeout(() => {

@@ -1,4 +1,4 @@
-/** A search in the output that continues while lines come, in slices between frames. */
+/** A search in the output that continues while lines arrive, in slices between frames. */
 import { useEffect, useMemo, useState } from 'react';
 import type { OutputLog, Stream } from './output-log.ts';
 import { TextSearch } from './text-search.ts';

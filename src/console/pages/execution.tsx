@@ -31,7 +31,7 @@ export function ExecutionPage({ machineId, executionId }: PathParameters) {
   return <ExecutionView key={executionId} execution={execution.data} />;
 }
 
-/** Why an execution has not started, and what changes that. */
+/** The reason why an execution has not started, and the event that starts it. */
 function WhyItWaits({ execution: { status, reason } }: { execution: Execution }) {
   if (reason === undefined || (status !== 'queued' && status !== 'wake_in_progress')) return null;
   return (
@@ -94,7 +94,7 @@ function Followed({ execution }: { execution: Execution }) {
   const { machine_id: machineId, execution_id: executionId } = execution;
   const events = useEvents(machineId, executionId);
   const queryClient = useQueryClient();
-  // The log learns of the end before the execution is fetched again.
+  // The log contains the end before the execution is fetched again.
   useEffect(() => {
     if (events.ended) void queryClient.invalidateQueries({ queryKey: ['execution', machineId, executionId] });
   }, [events.ended, queryClient, machineId, executionId]);

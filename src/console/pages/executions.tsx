@@ -15,7 +15,7 @@ const SPANS = [
   ['1d', 'Last day', 86_400_000],
   ['7d', 'Last week', 604_800_000],
 ] as const;
-/** A label that is still being typed does not filter yet. */
+/** A complete label. A partly typed one does not filter yet. */
 const LABEL = /^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(=.*)?$/;
 /** The start of the time span moves once a minute, so that the list stays one query. */
 const MINUTE_MS = 60_000;

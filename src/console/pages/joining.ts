@@ -1,4 +1,4 @@
-/** Tells how far a machine has joined with a token, from lists that the server has anyway. */
+/** Derives the progress of a machine's join with a token, from existing lists of the server. */
 import type { JoinTokenWire } from '../../api/admin.ts';
 import type { AuditEntryWire } from '../../api/admin.ts';
 import type { Machine } from '../data/machines.ts';
@@ -8,10 +8,10 @@ export type Joining =
   | { state: 'enrolled' | 'joined'; machineId: string }
   | { state: 'expired' };
 
-/** After this time without progress the page suggests causes, ms. */
+/** Time without progress after which the page suggests causes, ms. */
 const LONG_WAIT_MS = 20_000;
 
-/** Returns how far the machine has come: waiting, enrolled, joined, or its token expired. */
+/** Returns the progress of the join: waiting, enrolled, joined, or the token expired. */
 export function joiningState(p: {
   token: JoinTokenWire;
   /** Valid tokens. Absent until they are loaded. */

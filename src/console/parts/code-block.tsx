@@ -1,7 +1,7 @@
 /** A text with a copy button. */
 import { useState } from 'react';
 
-/** How long the button says that it has copied, in ms. */
+/** Time for which the button shows that it has copied, in ms. */
 const TOLD_MS = 1500;
 
 export function CodeBlock({ text, label }: { text: string; label: string }) {
@@ -27,7 +27,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   );
 }
 
-/** Pages that came by plain HTTP have no clipboard API: a selection is copied there. */
+/** Copies text. Pages loaded by plain HTTP have no clipboard API, so a selection is copied. */
 async function copyText(text: string): Promise<void> {
   if (isSecureContext) {
     await navigator.clipboard.writeText(text);

@@ -1,8 +1,8 @@
-/** Notices and errors, in words that help. */
+/** Notices and errors, with advice. */
 import type { ReactNode } from 'react';
 import { RefusedError, UnreachableError } from '../../client/http/errors.ts';
 
-/** An error of a request: its meaning, and what can be done about it. */
+/** An error of a request: its meaning and a remedy. */
 export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const { title, detail } = explained(error);
   return (

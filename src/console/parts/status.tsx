@@ -1,4 +1,4 @@
-/** Statuses in words, with a colour and a shape, so that nobody has to distinguish colours. */
+/** Statuses as text, with a colour and a shape, so that colours need not be distinguished. */
 import type { Batch } from '../data/batches.ts';
 import type { Schedule } from '../data/schedules.ts';
 import type { Machine } from '../data/machines.ts';
@@ -33,7 +33,7 @@ const PHASE: Record<Machine['status']['phase'], Look> = {
   failed: { text: 'Failed', tone: 'bad', shape: 'square' },
 };
 
-/** A reason that says more than its phase. */
+/** Reasons that are more specific than their phase. */
 const REASON: Readonly<Record<string, Look>> = {
   agent_away: { text: 'Offline', tone: 'warn', shape: 'square' },
   never_joined: { text: 'Not joined', tone: 'idle', shape: 'hollow' },

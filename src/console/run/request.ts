@@ -1,4 +1,4 @@
-/** Turns the form of a command into a request. */
+/** Converts the form of a command to a request. */
 import type { CreateBatch } from '../../api/batch.ts';
 import type { CreateExecution } from '../../api/execution.ts';
 import type { CreateSchedule } from '../../api/schedules/schedule.ts';
@@ -9,24 +9,24 @@ import { shellCommand, shellLine } from '../data/command.ts';
 import { parseDuration, parseSize } from '../../api/quantity.ts';
 
 export interface RunForm {
-  /** At once, at the times of a cron expression, or every so often. */
+  /** Immediately, at the times of a cron expression, or at an interval. */
   when: 'now' | 'cron' | 'every';
   /** Five fields, such as `0 3 * * *`. */
   cron: string;
-  /** Of the IANA. */
+  /** IANA time zone. */
   timeZone: string;
   /** Such as `15m`. */
   every: string;
   /** How a run is handled while the previous one is unfinished. */
   overlap: NonNullable<CreateSchedule['overlap']>;
-  /** Of the schedule, for people. */
+  /** Name of the schedule, for people. */
   name: string;
   /** One machine, or all machines with some labels. */
   on: 'machine' | 'labels';
   machineId: string;
   /** Such as `role=web site=berlin`. */
   labels: string;
-  /** Machines at once. Empty: the server's default. */
+  /** Maximum number of machines at a time. Empty: the server's default. */
   concurrency: string;
   /** After more failures it starts on no more machines. Empty: no limit. */
   maxFailures: string;
@@ -117,14 +117,14 @@ export function labelsOf({ labels }: Pick<RunForm, 'labels'>): Labels | undefine
   return parsed === undefined || Object.keys(parsed).length === 0 ? undefined : parsed;
 }
 
-/** When the schedule of the form is due; undefined while it is not written as a time. */
+/** Returns the timing of the schedule in the form; undefined while it is malformed. */
 export function timingOf({ when, cron, timeZone, every }: RunForm): Timing | undefined {
   if (when === 'cron')
     return cron.trim() === '' ? undefined : { cron: cron.trim(), time_zone: timeZone.trim() || 'UTC' };
   return when === 'every' && every.trim() !== '' ? { every: every.trim() } : undefined;
 }
 
-/** Turns the form into a schedule: a batch that starts again and again. */
+/** Converts the form to a schedule: a batch that starts repeatedly. */
 export function scheduleOf(form: RunForm): CreateSchedule {
   const { selector, ...batch } = batchOf(form);
   return {
@@ -136,7 +136,7 @@ export function scheduleOf(form: RunForm): CreateSchedule {
   };
 }
 
-/** Turns the form into a batch: the same command on all machines with its labels. */
+/** Converts the form to a batch: the same command on all machines with its labels. */
 export function batchOf(form: RunForm): CreateBatch {
   const { stdin_open: _open, output_mode: _mode, ...command } = requestOf({ ...form, stdinOpen: false });
   return {
@@ -179,7 +179,7 @@ function targetFaults(form: RunForm): Partial<Record<keyof RunForm, string>> {
   };
 }
 
-/** Empty, or a number from 1. */
+/** Whether a text is empty or a number from 1. */
 function isCount(text: string): boolean {
   return text === '' || /^[1-9][0-9]{0,3}$/.test(text);
 }
@@ -213,7 +213,7 @@ export function formFrom(parameters: URLSearchParams): RunForm {
   };
 }
 
-/** Anybody can write an address. */
+/** Parses the argv in an address, which may be malformed. */
 function parseArgv(json: string | null): string[] {
   if (json === null) return [];
   try {

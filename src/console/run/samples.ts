@@ -1,4 +1,4 @@
-/** The same request for a terminal and for programs. Values of the environment are left for the reader to fill in. */
+/** Samples of a request for the command line and for programs. Values of environment variables are left out. */
 import type { CreateExecution } from '../../api/execution.ts';
 import type { CreateBatch } from '../../api/batch.ts';
 import { quoted, shellText } from '../data/command.ts';

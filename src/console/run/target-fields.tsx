@@ -11,7 +11,7 @@ import { labelsOf, type RunForm } from './request.ts';
 export type SetForm = Dispatch<SetStateAction<RunForm>>;
 type Faults = Partial<Record<keyof RunForm, string>>;
 
-/** Number of machines that are named; the rest is only counted. */
+/** Maximum number of machines that are named. The rest is counted. */
 const NAMED = 5;
 
 export function TargetFields({ form, setForm, wrong }: { form: RunForm; setForm: SetForm; wrong: Faults }) {

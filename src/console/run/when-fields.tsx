@@ -1,4 +1,4 @@
-/** When a command is to run: at once, or on a schedule. */
+/** The time at which a command runs: immediately, or on a schedule. */
 import { useQuery } from '@tanstack/react-query';
 import { useDeferredValue } from 'react';
 import { RefusedError } from '../../client/http/errors.ts';
@@ -10,7 +10,7 @@ import { shortTime } from '../parts/duration.ts';
 
 type Faults = Partial<Record<keyof RunForm, string>>;
 
-/** Times shown of those at which it is due next. */
+/** Number of next times that are shown. */
 const SHOWN = 3;
 const OVERLAPS = [
   ['skip', 'leave it out'],

@@ -2,14 +2,13 @@
  * The interface of the control plane for the HTTP routes, which separates src/server/http from dispatch, agents and live. Implemented in
  * control-plane.ts.
  */
+import type { TerminalCommands } from './terminals/terminal-commands.ts';
 import type { Limits, TerminalSize } from '../../core/launch-options.ts';
 import type { Context } from '@opentelemetry/api';
 import type { DeclaredArtifact } from '../../core/artifact.ts';
 import type { UsagePayload } from '../../core/report.ts';
-import type { CancelOutcome, CreateOutcome, Execution, OnBehalf, ReleaseOutcome } from '../../store/store.ts';
+import type { CancelOutcome, CreateOutcome, Execution, OnBehalf } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
-import type { StdinOutcome, StdinRequest } from './commands/stdin.ts';
-import type { Listener } from './live/live.ts';
 
 /** A create request after validation. */
 export interface CreateRequest extends OnBehalf {
@@ -39,7 +38,8 @@ export interface CreateRequest extends OnBehalf {
 /** `key_queue_full`: the waiting requests of its API key, on all machines, are too large together. */
 export type CreateResult = CreateOutcome | { outcome: 'key_queue_full' };
 
-export interface ControlPlane {
+/** The control plane. Commands that terminals use as well are in TerminalCommands. */
+export interface ControlPlane extends TerminalCommands {
   /** Whether the server accepts agents and requests now. */
   readonly ready: boolean;
   /** Number of servers that share the load: each takes its part of limits that apply to all together. */
@@ -48,24 +48,8 @@ export interface ControlPlane {
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** Sends a signal. `not_running`: the execution still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
-  /**
-   * Sends a piece of live stdin. Settles when the runner has acknowledged it. `offset`: position of its first byte (absent: after all earlier
-   * bytes). `offset` in the answer: bytes of stdin that the runner has acknowledged so far.
-   */
-  writeStdin(request: StdinRequest): Promise<StdinOutcome>;
-  /** Sets the size of a terminal. `not_running`: it still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
-  resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
   /** Returns the usage of an execution's processes: of a running one, as its agent reports it now. Undefined if it is not known. */
   usage(execution: Execution): Promise<UsagePayload | undefined>;
-  /** Deletes the bytes before `offset` of a stream in stream mode, which a reader has received, so that the command may produce more. */
-  releaseOutput(p: {
-    machineId: string;
-    executionId: string;
-    stream: 'stdout' | 'stderr';
-    offset: number;
-  }): Promise<ReleaseOutcome>;
-  /** Calls `listener` after each commit that changes the execution. Returns the unsubscription. The callers limit their number. */
-  subscribe(executionId: string, listener: Listener): () => void;
   /** Settles with the execution when it is terminal, or after `waitMs`, or when `signal` aborts. */
   waitForEnd(p: { execution: Execution; waitMs: number; signal: AbortSignal }): Promise<Execution>;
   /** Settles when there are events past `afterSequence`, the execution is terminal, `waitMs` have passed or `signal` aborts. */

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
+import { pause } from '../pause.ts';
 
 /** Delay between two rounds, ms. */
 const ROUND_MS = 60_000;
@@ -95,18 +96,4 @@ async function nothing(): Promise<boolean> {
 
 async function isTooLarge({ store, maxDatabaseBytes }: HousekeepingDeps): Promise<boolean> {
   return maxDatabaseBytes > 0 && (await store.usedBytes()) > maxDatabaseBytes;
-}
-
-/** Settles after `ms`, or at once when `signal` aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -1,4 +1,4 @@
-/** Servers on one PostgreSQL, each behind a connection to it that can fail, with clocks that differ; agents and clients behind balancers. */
+/** Servers on one PostgreSQL, with different clocks, each with its own faulty connection to the database; agents and clients behind balancers. */
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,12 +10,12 @@ import { AgentUnderTest, ServerUnderTest, type Settings } from '../../helpers/ha
 import { TestPostgres } from '../../helpers/postgres.ts';
 import { killAll, processesWith, until } from '../../helpers/processes.ts';
 
-/** Shifts of the clocks of the three servers; the clock of the database counts for all. */
+/** Offsets of the clocks of the three servers, ms. All servers must use the clock of the database. */
 const CLOCK_SHIFTS_MS = [0, 10_000, -10_000];
 const MACHINES = ['dm-one', 'dm-two'];
 const SHIFTED_CLOCK = fileURLToPath(new URL('./shifted-clock.ts', import.meta.url));
 
-/** Deployments that are not disposed of yet: if a run is given up, its process disposes of them as it exits. */
+/** Deployments that are not disposed of yet. If a run is aborted, its process disposes of them when it exits. */
 const deployments = new Set<ClusterDeployment>();
 process.once('exit', () => {
   for (const { dir, postgres } of deployments) {
@@ -32,7 +32,7 @@ export class ClusterDeployment {
   /** The connections of each server to the database. */
   readonly databases: Balancer[] = [];
   readonly postgres: TestPostgres;
-  /** The URL of the schema, without a proxy. */
+  /** The URL of the schema, not through a proxy. */
   readonly databaseUrl: string;
   #links: Balancer | undefined;
   #front: Balancer | undefined;
@@ -63,7 +63,7 @@ export class ClusterDeployment {
     return this.#links;
   }
 
-  /** A client through its own balancer. */
+  /** A client that connects through its own balancer. */
   get client(): Client {
     if (this.#client === undefined) throw new Error('the servers do not run yet');
     return this.#client;

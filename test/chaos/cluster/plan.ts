@@ -20,7 +20,7 @@ type ClusterFault = (typeof CLUSTER_FAULTS)[number];
 export type ClusterStep =
   | { at: number; do: 'create'; count: number }
   | { at: number; do: 'create_batch' }
-  /** `forMs`: how long it lasts, or how long the process stays away. `of`: which server or agent. */
+  /** `forMs`: the duration of the fault, or the time until a killed process is started again. `of`: the index of the server or agent. */
   | { at: number; do: ClusterFault; forMs: number; of: number };
 
 /** The interval between kills of a server, besides all other faults, ms. */
@@ -42,12 +42,12 @@ export function makeClusterPlan(random: Random, durationMs: number, servers: num
     else if (chance < 0.5) steps.push({ at, do: 'create_batch' });
     else steps.push({ at, do: random.pick(CLUSTER_FAULTS), forMs: random.between(0, 1500), of: of() });
   }
-  // Sometimes a server is away for so long that the others take it for dead although it lives.
+  // Sometimes a server cannot reach the database for so long that the others declare it dead although it runs.
   if (random.next() < 0.1) steps.push({ at: random.between(0, 1000), do: 'freeze_database', forMs: 13_000, of: of() });
   return steps.sort((one, other) => one.at - other.at);
 }
 
-/** A step as a line for a person. */
+/** Formats a step as a line of the plan that a failed run prints. */
 export function saidClusterStep(step: ClusterStep): string {
   if (step.do === 'create') return `${step.at} ms: create ${step.count}`;
   if (step.do === 'create_batch') return `${step.at} ms: create a batch`;

@@ -1,4 +1,4 @@
-/** One chaos run over several servers: acknowledged executions exist, ran once, and are complete. */
+/** One chaos run over several servers. It checks that acknowledged executions exist, ran once, and are complete. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,7 +18,7 @@ interface WireBatch {
   counts: Record<string, number>;
 }
 
-/** An execution that was acknowledged, and how to ask for it again. */
+/** An execution that was acknowledged, with the request to repeat its creation. */
 interface Acknowledged extends Created {
   machineId: string;
   key: string;
@@ -30,7 +30,7 @@ interface CreatedBatch {
   cancelled: boolean;
 }
 
-/** The time within which everything must end once everything works again. */
+/** The time limit for all executions to end after all faults are repaired, ms. */
 const SETTLE_MS = 120_000;
 const REQUEST_TIMEOUT_MS = 5000;
 
@@ -50,7 +50,7 @@ class ClusterChaosRun {
     this.#starts = join(deployment.dir, `starts-${seed}`);
   }
 
-  /** Follows the plan, then repairs everything and waits until all executions have ended. Returns the errors. */
+  /** Executes the plan, repairs all faults and waits until all executions have ended. Returns the errors. */
   async play(plan: readonly ClusterStep[]): Promise<{ executions: number; lost: number; faults: string[] }> {
     const began = performance.now();
     for (const step of plan) {
@@ -103,7 +103,7 @@ class ClusterChaosRun {
     });
   }
 
-  /** A batch of one command on all machines, sequential or parallel; half of the long ones are cancelled. */
+  /** Creates a batch of one command on all machines, sequential or parallel. Half of the long batches are cancelled. */
   async #createBatch(): Promise<CreatedBatch> {
     const { cancelAfterMs, ...task } = makeTask(this.#random, this.#starts);
     const machineIds = this.#deployment.agents.map(({ machineId }) => machineId);
@@ -167,7 +167,7 @@ class ClusterChaosRun {
     await this.#deployment.postgres.run();
   }
 
-  /** Cuts the listening connections again and again: hints in between are lost. */
+  /** Cuts the connections that listen for hints repeatedly, so that hints are lost. */
   async #loseHints(forMs: number): Promise<void> {
     const until = performance.now() + forMs;
     while (performance.now() < until) {
@@ -179,11 +179,11 @@ class ClusterChaosRun {
   async #endBackends(which: string): Promise<void> {
     const text = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND (${which})`;
-    // There are none while the database is away.
+    // The query fails while the database is stopped; there are no connections to end then.
     await this.#deployment.postgres.query(text).catch(() => undefined);
   }
 
-  /** Makes the server run and be ready; it is started again if another fault ends it meanwhile. */
+  /** Starts the server and waits until it is ready. Repeats that if another fault kills it meanwhile. */
   #revive(index: number): Promise<void> {
     const reviving = this.#reviving.get(index) ?? this.#reviveServer(index).finally(() => this.#reviving.delete(index));
     this.#reviving.set(index, reviving);
@@ -198,7 +198,7 @@ class ClusterChaosRun {
         await (server.process.running ? server.ready() : server.restart());
         return;
       } catch (error) {
-        // It exits if it cannot reach the database at its start, or is killed again.
+        // The server exits if it cannot reach the database at its start, or another fault kills it.
         if (server.process.running || performance.now() > until) throw error;
       }
     }
@@ -266,7 +266,7 @@ class ClusterChaosRun {
   }
 }
 
-/** Runs the plan of `seed` for about `durationMs` in `deployment`, which works again afterwards unless something is wrong. */
+/** Runs the plan of `seed` for about `durationMs` in `deployment`. Afterwards all faults are repaired, unless the run found an error. */
 export async function runClusterChaos(
   deployment: ClusterDeployment,
   seed: number,

@@ -1,4 +1,4 @@
-/** Loaded into a server before anything else: its clock is off by CHAOS_CLOCK_SHIFT_MS. */
+/** Shifts the clock of a server by CHAOS_CLOCK_SHIFT_MS. Loaded with `--import`, before all other modules. */
 const RealDate = Date;
 const shiftMs = Number(process.env['CHAOS_CLOCK_SHIFT_MS'] ?? '0');
 

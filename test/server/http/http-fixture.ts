@@ -19,6 +19,7 @@ import { serverKeysFrom } from '../../../src/server/seal.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../../src/store/store.ts';
 import { checkConformance } from '../../helpers/conformance.ts';
+import { SUCCEEDED } from '../../helpers/ended-payload.ts';
 
 export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
 export const MACHINE = 'dm-one';
@@ -137,7 +138,8 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       for (const result of await store.appendReports(batch)) if (result.execution) live.committed(result.execution);
     },
     start: (executionId) => fixture.report(executionId, { kind: 'started', payload: { pid: 1 } }),
-    finish: (executionId, end = {}) => fixture.report(executionId, { kind: 'ended', payload: { ...ENDED, ...end } }),
+    finish: (executionId, end = {}) =>
+      fixture.report(executionId, { kind: 'ended', payload: { ...SUCCEEDED, ...end } }),
     listen: () => app.listen({ port: 0, host: '127.0.0.1' }),
     async [Symbol.asyncDispose]() {
       await app.close();
@@ -148,15 +150,6 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
   };
   return fixture;
 }
-
-const ENDED: EndedPayload = {
-  status: 'succeeded',
-  exit_code: 0,
-  stdout_bytes: 0,
-  stderr_bytes: 0,
-  stdout_truncated: false,
-  stderr_truncated: false,
-};
 
 /** Makes a machine, connected as `runner-1`. */
 export async function connect(store: Store, machineId: string): Promise<void> {

@@ -9,6 +9,7 @@ import type {
   ReportResult,
   Store,
 } from '../../../src/store/store.ts';
+import { SUCCEEDED } from '../../helpers/ended-payload.ts';
 
 /** Opens an empty store; the suite closes it. */
 export type OpenStore = () => Store | Promise<Store>;
@@ -136,15 +137,7 @@ export function record(
 
 /** The payload of `ended`: by default succeeded, without output. */
 export function ended(fields: object = {}): object {
-  return {
-    status: 'succeeded',
-    exit_code: 0,
-    stdout_bytes: 0,
-    stderr_bytes: 0,
-    stdout_truncated: false,
-    stderr_truncated: false,
-    ...fields,
-  };
+  return { ...SUCCEEDED, ...fields };
 }
 
 /** Opens a store before each test of the enclosing `describe` and closes it after; returns a function for it. */

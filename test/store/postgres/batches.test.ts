@@ -1,30 +1,10 @@
 /** Batches on several servers: one server at a time advances each batch, and each execution is created once. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import { describe, expect, it } from 'vitest';
 import type { Store } from '../../../src/store/store.ts';
-import { TestPostgres } from '../../helpers/postgres.ts';
 import { Bench, MACHINE, T0 } from '../contract/fixture.ts';
+import { useSchemas } from './schemas.ts';
 
-let postgres: TestPostgres;
-let url = '';
-const stores: Store[] = [];
-
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(() => postgres?.stop());
-beforeEach(async () => {
-  url = await postgres.schema();
-});
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close();
-});
-
-async function open(): Promise<Store> {
-  const store = await openPostgresStore({ url, version: 'test', now: () => T0 });
-  stores.push(store);
-  return store;
-}
+const schemas = useSchemas();
 
 describe('a batch', () => {
   const BATCH = 'batch-1';
@@ -39,27 +19,25 @@ describe('a batch', () => {
   const advance = (store: Store) => store.advanceBatch({ batchId: BATCH, now: T0 });
 
   it('is advanced by one server, and by another once that has stopped', async () => {
-    const [first, second] = [await open(), await open()];
+    const [first, second] = [await schemas.open(), await schemas.open()];
     await first.createMachine({ machineId: MACHINE, now: T0 });
     await create(first);
     expect(await first.listRunningBatches()).toEqual([BATCH]);
     expect(await second.listRunningBatches()).toEqual([]);
     expect(await second.advanceBatch({ batchId: BATCH, now: T0 })).toBeUndefined();
-    await first.close();
-    stores.splice(stores.indexOf(first), 1);
+    await schemas.close(first);
     expect(await second.listRunningBatches()).toEqual([BATCH]);
     expect(await advance(second)).toMatchObject({ next: [{ machineId: MACHINE }] });
   });
 
   it('of a dead server is taken over, and its execution is made once whichever server tries', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.store.createMachine({ machineId: MACHINE, now: T0 });
     await create(first.store);
     const before = await advance(first.store);
-    await postgres.query(
+    await schemas.query(
       `UPDATE replicas SET heartbeat_at = clock_timestamp() - interval '1 minute'
       WHERE id = ${first.store.cluster?.replicaId}`,
-      url,
     );
     const after = await advance(second.store);
     const asked = [before, after].map((step, index) => {
@@ -72,7 +50,7 @@ describe('a batch', () => {
   });
 
   it('that is cancelled while its execution is created records the execution, or prevents it', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.store.createMachine({ machineId: MACHINE, now: T0 });
     for (let round = 0; round < 20; round += 1) {
       const batchId = `batch-r${round}`;

@@ -1,43 +1,14 @@
 /** Several servers on one database, at the level of their stores: epochs, owners, dead servers, and a COMMIT without an answer. */
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openPostgresStore } from '../../../src/store/postgres/store.ts';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../../src/store/store.ts';
 import { freePort } from '../../helpers/free-port.ts';
-import { TestPostgres } from '../../helpers/postgres.ts';
 import { until } from '../../helpers/processes.ts';
 import { Bench, FACTS, MACHINE, record, RUNNER, T0 } from '../contract/fixture.ts';
+import { useSchemas } from './schemas.ts';
 
-let postgres: TestPostgres | undefined;
-let url = '';
-const stores: Store[] = [];
-
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(() => postgres?.stop());
-beforeEach(async () => {
-  url = (await postgres?.schema()) ?? '';
-});
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close();
-});
-
-async function open(at = url): Promise<Store> {
-  const store = await openPostgresStore({
-    url: at,
-    version: 'test',
-    now: () => T0,
-  });
-  stores.push(store);
-  return store;
-}
-
-function query<Row extends object>(text: string): Promise<Row[]> {
-  if (postgres === undefined) throw new Error('PostgreSQL does not run');
-  return postgres.query<Row>(text, url);
-}
+const schemas = useSchemas();
 
 const hello = (runnerInstance = RUNNER) => ({
   machineId: MACHINE,
@@ -55,7 +26,7 @@ async function epochOf(connecting: ReturnType<Store['machineConnected']>): Promi
 
 describe('the connection of a machine', () => {
   it("that moved to another server makes the first one's writes stale", async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.connect();
     const waiting = await first.create();
     const before = first.ofConnection(T0);
@@ -73,7 +44,7 @@ describe('the connection of a machine', () => {
   });
 
   it('is refused to another runner instance while the first server lives', async () => {
-    const [first, second] = [new Bench(await open()), await open()];
+    const [first, second] = [new Bench(await schemas.open()), await schemas.open()];
     await first.connect();
     expect(await second.machineConnected(hello('runner-2'))).toEqual({ outcome: 'held' });
     await first.disconnect();
@@ -81,7 +52,7 @@ describe('the connection of a machine', () => {
   });
 
   it('has one holder if it arrives through two servers at once', async () => {
-    const [first, second] = [await open(), await open()];
+    const [first, second] = [await schemas.open(), await schemas.open()];
     await first.createMachine({ machineId: MACHINE, now: T0 });
     const epochs = await Promise.all([
       epochOf(first.machineConnected(hello())),
@@ -97,15 +68,15 @@ describe('the connection of a machine', () => {
 
 describe('a server that shows no sign of life', () => {
   it('loses its machines to the others, under another epoch', async () => {
-    const store = new Bench(await open());
+    const store = new Bench(await schemas.open());
     await store.connect();
     const { executionId } = await store.dispatched();
     const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
-    const [row] = await query<{ id: string }>(dead);
-    await query(`UPDATE machines SET owner = ${row?.id}`);
+    const [row] = await schemas.query<{ id: string }>(dead);
+    await schemas.query(`UPDATE machines SET owner = ${row?.id}`);
     await store.store.cluster?.heartbeat({ draining: false });
     expect((await store.store.getMachine({ machineId: MACHINE }))?.phase).toBe('sleeping');
-    expect(await query(`SELECT id FROM replicas WHERE id = ${row?.id}`)).toEqual([]);
+    expect(await schemas.query(`SELECT id FROM replicas WHERE id = ${row?.id}`)).toEqual([]);
     expect(await store.store.machineDisconnected(store.ofConnection(T0))).toBe('stale');
     expect(await store.get(executionId)).toMatchObject({ status: 'queued', dispatchedTo: RUNNER });
   });
@@ -120,13 +91,13 @@ describe('an operation of a provider', () => {
     });
 
   it('an operation whose server died during the hook is due for the others, under the same number', async () => {
-    const store = await open();
+    const store = await schemas.open();
     await place(store);
     await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
     expect(await store.listDueOperations(DUE)).toEqual([]);
     const dead = `INSERT INTO replicas (version, heartbeat_at) VALUES ('dead', clock_timestamp() - interval '1 minute') RETURNING id`;
-    const [row] = await query<{ id: string }>(dead);
-    await query(`UPDATE machine_operations SET replica_id = ${row?.id}`);
+    const [row] = await schemas.query<{ id: string }>(dead);
+    await schemas.query(`UPDATE machine_operations SET replica_id = ${row?.id}`);
     await store.cluster?.heartbeat({ draining: false });
     expect(await store.listDueOperations(DUE)).toHaveLength(1);
     expect(await store.beginOperation({ machineId: MACHINE, number: 1, now: T0 })).toMatchObject({
@@ -136,20 +107,19 @@ describe('an operation of a provider', () => {
   });
 
   it('continues while its server lives, and moves to the others when that stops', async () => {
-    const [first, second] = [await open(), await open()];
+    const [first, second] = [await schemas.open(), await schemas.open()];
     await place(first);
     await first.beginOperation({ machineId: MACHINE, number: 1, now: T0 });
     await second.cluster?.heartbeat({ draining: false });
     expect(await second.listDueOperations(DUE)).toEqual([]);
-    await first.close();
-    stores.splice(stores.indexOf(first), 1);
+    await schemas.close(first);
     expect(await second.listDueOperations(DUE)).toMatchObject([{ machineId: MACHINE, operation: { number: 1 } }]);
   });
 });
 
 describe('writes through several servers', () => {
   it('make one execution for one Idempotency-Key', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.connect();
     const idempotency = { apiKeyId: 'key', key: 'same', digest: Buffer.from('d'), expiresAt: T0 + 1000 };
     const outcomes = await Promise.all(
@@ -163,7 +133,7 @@ describe('writes through several servers', () => {
   });
 
   it('respect the quota of artifacts', async () => {
-    const benches = [new Bench(await open()), new Bench(await open())];
+    const benches = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     const artifacts = { maxBytes: 10_000, quotaBytes: 1000, retentionMs: 60_000 };
     const machines = Array.from({ length: 20 }, (_, index) => `dm-${index}`);
     const sent = machines.map(async (machineId, index) => {
@@ -179,12 +149,12 @@ describe('writes through several servers', () => {
     });
     const sends = await Promise.all(sent);
     await Promise.all(sends.map((send) => send()));
-    const [row] = await query<{ bytes: string }>('SELECT sum(bytes) AS bytes FROM artifacts');
+    const [row] = await schemas.query<{ bytes: string }>('SELECT sum(bytes) AS bytes FROM artifacts');
     expect(row?.bytes).toBe('800');
   });
 
   it('respect the limit of a queue', async () => {
-    const [first, second] = [new Bench(await open()), new Bench(await open())];
+    const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.connect();
     const creates = Array.from({ length: 40 }, (_, index) => {
       const bench = index % 2 === 0 ? first : second;
@@ -203,7 +173,7 @@ describe('a COMMIT whose answer is lost', () => {
   /** A proxy to PostgreSQL that applies `fault` once, to the next COMMIT. */
   async function through(): Promise<string> {
     proxy = createServer((client) => {
-      const server = connect(postgres?.port ?? 0, '127.0.0.1');
+      const server = connect(schemas.port, '127.0.0.1');
       for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
       client.on('data', (data) => {
         const hit = fault !== undefined && data.includes('COMMIT\0');
@@ -222,7 +192,7 @@ describe('a COMMIT whose answer is lost', () => {
     const port = await freePort();
     proxy.listen(port, '127.0.0.1');
     await once(proxy, 'listening');
-    const proxied = new URL(url);
+    const proxied = new URL(schemas.url);
     proxied.port = String(port);
     return proxied.href;
   }
@@ -235,7 +205,7 @@ describe('a COMMIT whose answer is lost', () => {
   it.each(['answer lost', 'never arrived'] as const)(
     'a lost COMMIT has its outcome looked up: %s (fault 54)',
     async (what) => {
-      const bench = new Bench(await open(await through()));
+      const bench = new Bench(await schemas.open(await through()));
       await bench.connect();
       await bench.create();
       fault = what;

@@ -128,7 +128,7 @@ function collectEnv(text: string, before: Record<string, string> | undefined): R
   return { ...before, [name]: value };
 }
 
-/** Undefined if the flags name no machines. */
+/** Returns the selector of the flags. Undefined if they name no machines. */
 async function selectorOf(
   client: Execplane,
   { label, machine }: ScheduleFlags,
@@ -251,7 +251,7 @@ function remove(): Command {
     });
 }
 
-/** `0 3 * * * (Europe/Berlin)`, `every 15m`. */
+/** Formats the timing of a schedule: `0 3 * * * (Europe/Berlin)`, `every 15m`. */
 function whenText({ cron, time_zone: zone, every_seconds: seconds }: Schedule): string {
   if (cron !== undefined) return `${cron} (${zone})`;
   return `every ${everyText(seconds ?? 0)}`;
@@ -283,7 +283,7 @@ function machinesText({ selector: { labels, machine_ids: ids = [] } }: Schedule)
     .join(',');
 }
 
-/** The status of its batch, or why it has none. */
+/** Returns the status of a run's batch, or the reason why it has none. */
 function outcomeText({ outcome, reason, batch }: ScheduleRun): string {
   if (batch !== undefined) return batch.status;
   return reason === undefined ? outcome : `${outcome} (${reason})`;

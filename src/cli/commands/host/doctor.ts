@@ -57,7 +57,7 @@ export async function doctorCommand(): Promise<Command> {
     });
 }
 
-/** Returns the settings of the packaged service, if there is one. Variables of this process win. */
+/** Returns the settings of the packaged service, if there is one. Variables of this process override them. */
 function settingsOf(side: Side): Readonly<Partial<Record<string, string>>> {
   return { ...serviceSettings(`execplane-${side}.service`), ...environment() };
 }

@@ -54,7 +54,7 @@ function tell({ table, rows, verified }: { table: string; rows: number; verified
   printError(`${table}: ${rows} rows${verified ? ', verified' : ' …'}\n`);
 }
 
-/** A setting that cannot be used: exit code 2. */
+/** Returns the error for a refused move, with exit code 2 for a setting that cannot be used. */
 function failure(cause: Error): CliError {
   const exitCode = 'exitCode' in cause && typeof cause.exitCode === 'number' ? cause.exitCode : 1;
   return new CliError(`the data was not moved: ${cause.message}.`, { exitCode, cause });

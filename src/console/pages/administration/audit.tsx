@@ -1,4 +1,4 @@
-/** The audit trail: who did what, when, from which address. */
+/** The audit trail: actions with their actor, time and address. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { Link, useSearchParams } from 'wouter';
@@ -13,7 +13,7 @@ import { ErrorNotice } from '../../parts/notice.tsx';
 import { useFocusOnSlash } from '../../shell/shortcuts.ts';
 import { AUDIT_ENTRY } from '../../../client/http/shapes.ts';
 
-/** Actions in words. Other actions are shown as in the API. */
+/** Texts of actions. Other actions are shown as in the API. */
 const ACTIONS: Readonly<Record<string, string>> = {
   'artifact.delete': 'Artifact deleted',
   'batch.cancel': 'Batch cancelled',

@@ -1,9 +1,9 @@
-/** The progress of a batch: a bar, and the same in words. */
+/** The progress of a batch: a bar and a text. */
 import type { Batch } from '../../data/batches.ts';
 import { machineCount } from '../../data/batches.ts';
 import { executionStatusText } from '../../parts/status.tsx';
 
-/** In the order in which a batch goes through them. */
+/** Statuses in the order in which executions pass through them. */
 const PARTS = [
   ['succeeded', 'good'],
   ['failed', 'bad'],
@@ -35,7 +35,7 @@ export function BatchProgress({ batch }: { batch: Batch }) {
   );
 }
 
-/** From and width in percent. */
+/** Returns the start and width of each bar in percent. */
 function barsOf({ counts }: Batch, all: number) {
   let from = 0;
   return PARTS.map(([status, tone]) => {

@@ -5,10 +5,18 @@ import type { StdinOutcome, StdinRequest } from '../commands/stdin.ts';
 import type { Listener } from '../live/live.ts';
 
 export interface TerminalCommands {
+  /**
+   * Sends a piece of live stdin. Settles when the runner has acknowledged it. `offset`: position of its first byte (absent: after all earlier
+   * bytes). `offset` in the answer: bytes of stdin that the runner has acknowledged so far.
+   */
   writeStdin(request: StdinRequest): Promise<StdinOutcome>;
+  /** Sets the size of a terminal. `not_running`: it still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   resize(p: { execution: Execution; size: TerminalSize }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
+  /** Calls `listener` after each commit that changes the execution. Returns the unsubscription. The callers limit their number. */
   subscribe(executionId: string, listener: Listener): () => void;
+  /** Cancels an execution. `by`: API key id, or `admin`. */
   cancel(p: { machineId: string; executionId: string; by: string }): Promise<CancelOutcome>;
+  /** Deletes the bytes before `offset` of a stream in stream mode, which a reader has received, so that the command may produce more. */
   releaseOutput(p: {
     machineId: string;
     executionId: string;

@@ -1,6 +1,7 @@
 /** Sends the input of one client to the terminal, in order, and holds it while the agent is offline. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { Execution } from '../../../store/store.ts';
+import { pause } from '../../pause.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 
 /** Maximum bytes of waiting input of one client. */
@@ -92,16 +93,4 @@ export class TerminalInput {
     this.#heldBytes -= bytes.length;
     return true;
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

@@ -1,38 +1,21 @@
 /** Servers of two versions on one database: the newer one has migrated the schema to one that the older one can use, or cannot. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { SchemaTooNewError } from '../../../../src/store/postgres/connections/migrations.ts';
-import { openPostgresStore } from '../../../../src/store/postgres/store.ts';
-import type { Store } from '../../../../src/store/store.ts';
-import { TestPostgres } from '../../../helpers/postgres.ts';
-import { Bench, MACHINE, record, RUNNER, T0 } from '../../contract/fixture.ts';
+import { Bench, MACHINE, record, RUNNER } from '../../contract/fixture.ts';
+import { useSchemas } from '../schemas.ts';
 
-let postgres: TestPostgres | undefined;
-let url = '';
-const stores: Store[] = [];
-
-beforeAll(async () => {
-  postgres = await TestPostgres.start();
-});
-afterAll(() => postgres?.stop());
-beforeEach(async () => {
-  url = (await postgres?.schema()) ?? '';
-});
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close();
-});
+const schemas = useSchemas();
 
 async function open(): Promise<Bench> {
-  const store = await openPostgresStore({ url, version: 'test', now: () => T0 });
-  stores.push(store);
-  return new Bench(store);
+  return new Bench(await schemas.open());
 }
 
 /** The result of a later migration: a new column in each table that grows, and the oldest schema that can still use it. */
 async function upgrade(readableBy: string): Promise<void> {
   for (const table of ['machines', 'executions', 'events', 'replicas']) {
-    await postgres?.query(`ALTER TABLE ${table} ADD COLUMN of_a_later_version text NOT NULL DEFAULT ''`, url);
+    await schemas.query(`ALTER TABLE ${table} ADD COLUMN of_a_later_version text NOT NULL DEFAULT ''`);
   }
-  await postgres?.query(`INSERT INTO schema_migrations (version, readable_by) VALUES (9999, (${readableBy}))`, url);
+  await schemas.query(`INSERT INTO schema_migrations (version, readable_by) VALUES (9999, (${readableBy}))`);
 }
 
 const LATEST = 'SELECT max(version) FROM schema_migrations';
