@@ -6,8 +6,8 @@ import type { Execution } from '../../core/execution.ts';
 
 /** A notification that a row may have changed. A hint may be lost, repeated or late; polls also find the change. */
 export type Hint =
-  /** Events of the execution were committed, up to `sequence`. */
-  | { about: 'execution'; executionId: string; sequence: number }
+  /** Events or output of the execution were committed, up to this progress (server/control/live/live.ts). */
+  | { about: 'execution'; executionId: string; progress: number }
   /** An execution waits for the machine; or one of its executions has to be cancelled. */
   | { about: 'machine'; machineId: string }
   | { about: 'cancel'; machineId: string }

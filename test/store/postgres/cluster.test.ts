@@ -100,7 +100,7 @@ test('hints reach every server, however many are sent at once; a listener is tol
   const hints: Hint[] = Array.from({ length: 1000 }, (_, index) => ({
     about: 'execution',
     executionId: `ex-${index}-${'x'.repeat(20)}`,
-    sequence: index,
+    progress: index,
   }));
   await one.cluster.hint([...hints, { about: 'machine', machineId: 'dm-one' }, { about: 'inbox', replicaId: 7 }]);
   await expect.poll(() => heard.length, POLL).toBe(1002);

@@ -55,7 +55,7 @@ export class Cluster {
     this.#hints = new HintChannel({
       cluster,
       parts: {
-        execution: (executionId, sequence) => this.#repair.execution(executionId, sequence),
+        execution: (executionId, progress) => this.#repair.execution(executionId, progress),
         machine: (machineId) => this.#repair.machine(machineId),
         cancel: (machineId) => this.#repair.cancel(machineId),
         status: (machineId) => elsewhere.status(machineId),

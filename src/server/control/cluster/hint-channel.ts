@@ -1,6 +1,7 @@
 /** Sends packed hints about this server's commits to the other servers, and receives theirs. A received hint causes a read of the database. */
 import type { ClusterStore, Execution, Hint, HintListener } from '../../../store/store.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
+import { progressOf } from '../live/live.ts';
 
 /** Interval in which hints are collected and sent together, ms. The first hint is sent immediately. */
 const PACK_MS = 10;
@@ -9,7 +10,7 @@ const FIRST_SEQUENCE = 1;
 
 /** The callbacks for hints of other servers. */
 export interface HintedParts {
-  execution(executionId: string, sequence: number): void;
+  execution(executionId: string, progress: number): void;
   /** The machine has waiting executions. */
   machine(machineId: string): void;
   /** An execution of the machine was cancelled. */
@@ -45,10 +46,11 @@ export class HintChannel implements CommitListener, HintListener {
     await this.#stop?.();
   }
 
-  committed({ executionId, lastSequence }: Execution): void {
+  committed(execution: Execution): void {
+    const { executionId, lastSequence } = execution;
     // No client of another server can wait for a new execution yet.
     if (lastSequence <= FIRST_SEQUENCE) return;
-    this.#executions.set(executionId, Math.max(lastSequence, this.#executions.get(executionId) ?? 0));
+    this.#executions.set(executionId, Math.max(progressOf(execution), this.#executions.get(executionId) ?? 0));
     this.#sendSoon();
   }
 
@@ -60,7 +62,7 @@ export class HintChannel implements CommitListener, HintListener {
   hinted(hint: Hint): void {
     switch (hint.about) {
       case 'execution':
-        this.#parts.execution(hint.executionId, hint.sequence);
+        this.#parts.execution(hint.executionId, hint.progress);
         break;
       case 'machine':
         this.#parts.machine(hint.machineId);
@@ -96,7 +98,7 @@ export class HintChannel implements CommitListener, HintListener {
 
   #send(): void {
     const hints: Hint[] = [...this.#others.values()];
-    for (const [executionId, sequence] of this.#executions) hints.push({ about: 'execution', executionId, sequence });
+    for (const [executionId, progress] of this.#executions) hints.push({ about: 'execution', executionId, progress });
     this.#others.clear();
     this.#executions.clear();
     // Polls make up for a lost hint.

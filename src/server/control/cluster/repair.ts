@@ -4,7 +4,7 @@ import { CLOSE } from '../../../core/protocol.ts';
 import type { ClusterStore } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands } from '../commands/machine-commands.ts';
-import type { Live } from '../live/live.ts';
+import { type Live, progressOf } from '../live/live.ts';
 import { Poll } from '../../poll.ts';
 import type { HintedParts } from './hint-channel.ts';
 import type { OrderDesk } from './order-desk.ts';
@@ -54,8 +54,8 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
     await this.#deps.desk.idle();
   }
 
-  execution(executionId: string, sequence: number): void {
-    if (!this.#deps.live.isBehind(executionId, sequence)) return;
+  execution(executionId: string, progress: number): void {
+    if (!this.#deps.live.isBehind(executionId, progress)) return;
     this.#hinted.add(executionId);
     this.#reading ??= this.#readHinted().finally(() => {
       this.#reading = undefined;
@@ -118,7 +118,7 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
       const executionIds = [...this.#hinted];
       this.#hinted.clear();
       for (const execution of await this.#deps.cluster.getExecutions({ executionIds })) {
-        if (this.#deps.live.isBehind(execution.executionId, execution.lastSequence))
+        if (this.#deps.live.isBehind(execution.executionId, progressOf(execution)))
           this.#deps.live.committed(execution);
       }
     }

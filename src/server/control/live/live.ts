@@ -20,7 +20,7 @@ const MAX_REMEMBERED = 256;
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** The last notified sequence of each execution with a listener. */
+  /** The progress that the listeners of each execution were notified of. */
   readonly #notified = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   /** The state of the executions that this server changed last. */
@@ -39,7 +39,7 @@ export class Live implements CommitListener {
     this.#remember(execution);
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
-    this.#notified.set(execution.executionId, execution.lastSequence);
+    this.#notified.set(execution.executionId, progressOf(execution));
     for (const listener of [...listeners]) listener(execution);
   }
 
@@ -56,9 +56,9 @@ export class Live implements CommitListener {
     };
   }
 
-  /** Whether the execution has a listener that was not notified of anything up to `sequence`. */
-  isBehind(executionId: string, sequence: number): boolean {
-    return this.#listeners.has(executionId) && (this.#notified.get(executionId) ?? 0) < sequence;
+  /** Whether the execution has a listener that was not notified of this progress. */
+  isBehind(executionId: string, progress: number): boolean {
+    return this.#listeners.has(executionId) && (this.#notified.get(executionId) ?? 0) < progress;
   }
 
   /** Ids of the executions with a listener. */
@@ -135,6 +135,11 @@ export class Live implements CommitListener {
       });
     });
   }
+}
+
+/** Returns a number that each commit of a report or an event raises. Output in stream mode, as that of terminals, makes no events. */
+export function progressOf({ lastSequence, reported }: Pick<Execution, 'lastSequence' | 'reported'>): number {
+  return lastSequence + reported;
 }
 
 function later(a: Execution, b: Execution): Execution {

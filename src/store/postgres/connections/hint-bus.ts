@@ -108,7 +108,7 @@ function packed(hints: readonly Hint[]): string[] {
 function lineOf(hint: Hint): string {
   switch (hint.about) {
     case 'execution':
-      return `e ${hint.executionId} ${hint.sequence}`;
+      return `e ${hint.executionId} ${hint.progress}`;
     case 'machine':
       return `m ${hint.machineId}`;
     case 'cancel':
@@ -125,8 +125,8 @@ function lineOf(hint: Hint): string {
 /** Parses a payload. Unknown hints are ignored: a later version may add some. */
 function unpacked(payload: string): Hint[] {
   return payload.split('\n').flatMap((line): Hint[] => {
-    const [about, subject = '', sequence = '0'] = line.split(' ');
-    if (about === 'e') return [{ about: 'execution', executionId: subject, sequence: Number(sequence) }];
+    const [about, subject = '', progress = '0'] = line.split(' ');
+    if (about === 'e') return [{ about: 'execution', executionId: subject, progress: Number(progress) }];
     if (about === 'm') return [{ about: 'machine', machineId: subject }];
     if (about === 'c') return [{ about: 'cancel', machineId: subject }];
     if (about === 's') return [{ about: 'status', machineId: subject }];

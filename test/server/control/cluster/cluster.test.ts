@@ -28,9 +28,14 @@ async function twoServers(p: { dropHints?: boolean; features?: string[] } = {}) 
 }
 
 /** An execution that runs, created on the second server. */
-async function runningElsewhere(p: { dropHints?: boolean; stdin?: 'open'; features?: string[] } = {}) {
+async function runningElsewhere(
+  p: { dropHints?: boolean; stdin?: 'open'; features?: string[]; outputMode?: 'stream' } = {},
+) {
   const servers = await twoServers(p);
-  const created = await servers.two.create(p.stdin === 'open' ? { stdin: { mode: 'open' } } : {});
+  const created = await servers.two.create({
+    ...(p.stdin === 'open' && { stdin: { mode: 'open' } }),
+    ...(p.outputMode !== undefined && { outputMode: p.outputMode }),
+  });
   const { execution_id: id } = await servers.agent.next('start');
   servers.agent.report(servers.agent.started(id));
   const running = await servers.two.until(created, ({ status }) => status === 'running');
@@ -50,6 +55,21 @@ describe.each([
     const ended = two.end(created);
     await agent.runNext();
     expect(await ended).toMatchObject({ status: 'succeeded', dispatchNumber: 1 });
+  });
+
+  test('a listener hears of output that makes no event, as that of a terminal, within seconds', async () => {
+    const { two, agent, id } = await runningElsewhere({ dropHints, outputMode: 'stream' });
+    let bytes = 0;
+    onTestFinished(
+      two.control.subscribe(id, (execution) => {
+        bytes = execution.stdout.bytes;
+      }),
+    );
+    for (const text of ['hello', 'again']) {
+      const before = bytes;
+      agent.report(agent.stdout(id, text));
+      await vi.waitFor(() => expect(bytes).toBe(before + 5), POLL);
+    }
   });
 
   test('a cancel reaches the agent once', async () => {
