@@ -1,10 +1,10 @@
-/** Types into terminals while link, server and connections are killed (faults 61 and 62). `TERMINAL_SEEDS=30` runs more seeds. */
+/** Types into terminals while link, server and connections are killed (faults 61 and 62). `TERMINAL_SEEDS=1-30` runs more seeds. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Deployment } from '../helpers/harness.ts';
 import { FaultyProxy } from './proxy.ts';
-import { typeUnderFaults, type TypingScene } from './terminals.ts';
+import { seedsOr, typeUnderFaults, type TypingScene } from './terminals.ts';
 
-const SEEDS = Array.from({ length: Number(process.env['TERMINAL_SEEDS'] ?? 2) }, (_, index) => index + 1);
+const SEEDS = seedsOr([1, 2]);
 
 describe('a terminal that is used while link, server and connections are killed', () => {
   let deployment: Deployment;

@@ -15,6 +15,13 @@ const LAST = 'end;';
 const TRANSCRIPT = /^ready;(k\d+;)*(end;)+$/;
 const MESSAGES = 150;
 
+/** The seeds to run: `TERMINAL_SEEDS=11-20`, or these. */
+export function seedsOr(few: readonly number[]): readonly number[] {
+  const [, first, last] = /^(\d+)-(\d+)$/.exec(process.env['TERMINAL_SEEDS'] ?? '') ?? [];
+  if (first === undefined || last === undefined) return few;
+  return Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index);
+}
+
 export interface TypingScene {
   dir: string;
   machineId: string;

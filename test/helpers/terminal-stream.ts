@@ -55,6 +55,11 @@ export class TerminalStream {
     this.socket.send(JSON.stringify({ type: 'input', data: Buffer.from(text).toString('base64') }));
   }
 
+  /** Tells the server that all bytes before this offset were taken. */
+  acknowledge(offset: number): void {
+    this.socket.send(JSON.stringify({ type: 'ack', offset }));
+  }
+
   resize(width: number, height: number): void {
     this.socket.send(JSON.stringify({ type: 'resize', width, height }));
   }

@@ -8,6 +8,9 @@ import { baseEnv, MAIN } from '../helpers/harness.ts';
 import { Started, until } from '../helpers/processes.ts';
 import { TerminalStream } from '../helpers/terminal-stream.ts';
 
+/** Delay of an acknowledgement of a slow client. */
+const SLOW_MS = 20;
+
 let cluster: TestCluster;
 
 beforeAll(async () => {
@@ -153,11 +156,36 @@ test('a terminal works through every server: tickets, size, input', async () => 
   const one = await attach(1, ticket);
   for (const index of [0, 1, 2]) await expect(attach(index, ticket)).rejects.toMatchObject({ status: 401 });
   const two = await attach(2, await ticketOf(1));
+  // The order of two clients' messages is not defined.
   two.resize(132, 50);
-  one.type('stty size\n');
+  two.type('stty size\n');
   for (const stream of [one, two]) await stream.printed('50 132');
-  two.type('exit 3\n');
+  one.type('exit 3\n');
   for (const stream of [one, two]) expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 3' });
+});
+
+test('a terminal prints no faster than its slowest client reads, on whichever server that is: no client misses a byte', async () => {
+  const path = '/v1/machines/dm-one/terminals';
+  const body = { width: 80, height: 24, shell: '/bin/sh' };
+  const { terminal_id: id } = await cluster.server(1).client.ask<{ terminal_id: string }>('POST', path, { body });
+  await until('it runs', async () => {
+    return (await cluster.server(0).client.ask<{ status: string }>('GET', `${path}/${id}`)).status === 'ready';
+  });
+  const streams = await Promise.all(
+    [0, 1, 2].map((index) => {
+      const { url, key } = cluster.server(index);
+      return TerminalStream.open(`${url}${path}/${id}/stream?frames=binary&acks=true`, key);
+    }),
+  );
+  // The one on the first server acknowledges at once, the others later.
+  for (const [index, stream] of streams.entries()) {
+    const acknowledge = () => stream.acknowledge(stream.output.length);
+    stream.socket.on('message', () => setTimeout(acknowledge, index * SLOW_MS));
+  }
+  streams[0]?.type('stty -echo raw; seq 1 700000; exit 4\n');
+  for (const stream of streams) expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 4' });
+  const numbers = Array.from({ length: 700_000 }, (_, i) => `${i + 1}\n`).join('');
+  for (const { output } of streams) expect(output.toString().endsWith(numbers)).toBe(true);
 });
 
 test.each([

@@ -147,6 +147,19 @@ describe('a terminal', () => {
     await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
   });
 
+  test('Ctrl-C ends a flood of output soon for a client that takes none of it: little is read ahead', async () => {
+    const { terminal_id } = await openTerminal();
+    const stream = await attach(terminal_id, '?frames=binary&acks=true');
+    stream.type('trap "echo stop""ped; exit 6" INT; while :; do seq 1 100000; done\n');
+    await stream.until('the window is full', () => stream.output.length >= 256 * 1024);
+    stream.type('\u0003');
+    stream.socket.on('message', () => stream.acknowledge(stream.output.length));
+    stream.acknowledge(stream.output.length);
+    expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 6' });
+    expect(stream.output.toString()).toContain('stopped');
+    expect(stream.output.length).toBeLessThan(4 * 1024 * 1024);
+  });
+
   test('answers a bad message with an error, and closes after 20 in a row', async () => {
     const { terminal_id } = await openTerminal();
     const stream = await attach(terminal_id);
@@ -176,7 +189,7 @@ describe('a terminal', () => {
     const first = await attach(terminal_id, '?frames=binary&offsets=true');
     first.type('echo on""ce\n');
     await first.printed('once');
-    expect(first.messages).toEqual([{ type: 'offset', offset: 0 }]);
+    expect(first.messages).toEqual([{ type: 'offset', offset: 0, acks: true }]);
     const offset = first.output.indexOf('once');
     first.type('exit 5\n');
     expect(await first.end()).toEqual({ code: 1000, reason: 'exit 5' });
@@ -187,7 +200,7 @@ describe('a terminal', () => {
     const options = `&frames=binary&offsets=true&offset=${offset}`;
     const again = await TerminalStream.open(`${stream_url}${options}`, undefined);
     expect(await again.end()).toEqual({ code: 1000, reason: 'exit 5' });
-    expect(again.messages[0]).toEqual({ type: 'offset', offset });
+    expect(again.messages[0]).toEqual({ type: 'offset', offset, acks: true });
     expect(again.output.equals(first.output.subarray(offset))).toBe(true);
   });
 

@@ -6,9 +6,10 @@ import { hasShape, type Shape } from '../http/shape.ts';
 import { TERMINAL_TICKET } from '../http/shapes.ts';
 
 /** The fields of the text messages of a terminal that are read here. */
-const CONTROL_MESSAGE: Shape<{ type?: string; offset?: number; error_code?: string }> = {
+const CONTROL_MESSAGE: Shape<{ type?: string; offset?: number; acks?: boolean; error_code?: string }> = {
   'type?': 'string',
   'offset?': 'number',
+  'acks?': 'boolean',
   'error_code?': 'string',
 };
 
@@ -56,6 +57,8 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** The server refuses messages over 1 MiB. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
+/** Output is acknowledged when so many bytes more were read. */
+const ACK_BYTES = 32 * 1024;
 /** The close code after which nothing follows. */
 const NORMAL = 1000;
 
@@ -76,6 +79,8 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #read = Promise.withResolvers<void>();
   #socket: WebSocket | undefined;
   #offset: number | undefined;
+  /** Bytes before this offset were acknowledged. Undefined: this server does not take acknowledgements. */
+  #acknowledged: number | undefined;
   #unsent: Uint8Array<ArrayBuffer>[] = [];
   #size: TerminalSize | undefined;
   #wasOpen = false;
@@ -93,7 +98,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         start: (controller) => {
           this.#controller = controller;
         },
-        pull: () => this.#read.resolve(),
+        pull: () => this.#wasRead(),
         cancel: () => this.detach(),
       },
       new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD_BYTES }),
@@ -137,6 +142,16 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#finish({ reason: 'detached' });
   }
 
+  #wasRead(): void {
+    this.#read.resolve();
+    const unread = MAX_UNREAD_BYTES - (this.#controller?.desiredSize ?? MAX_UNREAD_BYTES);
+    const offset = (this.#offset ?? 0) - unread;
+    if (this.#acknowledged === undefined || offset - this.#acknowledged < ACK_BYTES) return;
+    if (this.#socket?.readyState !== 1) return;
+    this.#acknowledged = offset;
+    this.#socket.send(JSON.stringify({ type: 'ack', offset }));
+  }
+
   #flush(): void {
     const socket = this.#socket;
     if (socket?.readyState !== 1) return;
@@ -175,13 +190,14 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const { stream_url } = await this.#transport.json('POST', `${this.#path}/tickets`, TERMINAL_TICKET, call);
     const replay = this.#options.replay === false && !comesBack ? 'none' : undefined;
     const ticket = new URL(stream_url).searchParams.get('ticket') ?? undefined;
-    const query = { ticket, frames: 'binary', offsets: true, offset: this.#offset, replay };
+    const query = { ticket, frames: 'binary', offsets: true, acks: true, offset: this.#offset, replay };
     signal.throwIfAborted();
     const socket = this.#transport.webSocket(`${this.#path}/stream`, query);
     try {
       return await this.#untilClosed(socket);
     } finally {
       this.#socket = undefined;
+      this.#acknowledged = undefined;
       socket.onmessage = null;
       socket.close(NORMAL);
     }
@@ -229,8 +245,10 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
     const message = parseObject(String(data));
     if (!hasShape(message, CONTROL_MESSAGE)) return true;
-    if (message.type === 'offset' && message.offset !== undefined) this.#offset = message.offset;
-    else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
+    if (message.type === 'offset' && message.offset !== undefined) {
+      this.#offset = message.offset;
+      this.#acknowledged = message.acks ? message.offset : undefined;
+    } else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
     return true;
   }
 

@@ -15,13 +15,14 @@ import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import type { ArtifactSettings } from './agents/start-frame.ts';
 import { type ExecutionObserver, observeAll } from './execution-observer.ts';
-import { type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
+import { callbackListener, type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
 import { type Listener, Live } from './live/live.ts';
 import { type ChangedElsewhere, type ChangeHint, Cluster } from './cluster/cluster.ts';
 import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
 import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
+import { TerminalLimits } from './commands/terminal-limits.ts';
 import { UsageQueries } from './commands/usage-queries.ts';
 
 export interface ControlPlaneConfig {
@@ -111,7 +112,8 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
       artifacts: config.artifacts,
     },
   });
-  const local = new LocalCommands({ sessions, stdin, usage });
+  const limits = new TerminalLimits({ session: (machineId) => sessions.ready(machineId) });
+  const local = new LocalCommands({ sessions, stdin, usage, limits });
   const { elsewhere = NOBODY } = deps;
   const cluster =
     store.cluster &&
@@ -137,19 +139,11 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   if (cluster !== undefined) commits.add(cluster.commits);
   const { callbackDue } = deps;
   if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
-  const parts = { store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster };
+  const parts = { store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster, limits };
   const control = new LocalControlPlane(parts, { log, detachedMs: config.terminalDetachedMs ?? DETACHED_MS });
+  commits.add(limits);
   commits.add(control.terminals);
   return control;
-}
-
-/** Calls `due` when an execution that has a callback ends. */
-function callbackListener(due: () => void): CommitListener {
-  return {
-    committed: ({ status, callbackUrl }) => {
-      if (callbackUrl !== undefined && isTerminal(status)) due();
-    },
-  };
 }
 
 interface Parts {
@@ -163,6 +157,7 @@ interface Parts {
   deadlines: Deadlines;
   /** Absent: this is the only server on its database. */
   cluster: Cluster | undefined;
+  limits: TerminalLimits;
 }
 
 type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parameters<ControlPlane[Name]>[0];
@@ -174,7 +169,8 @@ class LocalControlPlane implements RunningControlPlane {
 
   constructor(parts: Parts, terminals: Pick<TerminalsDeps, 'log' | 'detachedMs'>) {
     this.#parts = parts;
-    this.terminals = new Terminals({ store: parts.store, now: parts.now, control: this, ...terminals });
+    const { store, now, machines, limits } = parts;
+    this.terminals = new Terminals({ store, now, machines, limits, control: this, ...terminals });
   }
 
   get ready(): boolean {
@@ -256,7 +252,9 @@ class LocalControlPlane implements RunningControlPlane {
   async releaseOutput(p: Ask<'releaseOutput'>): ReturnType<ControlPlane['releaseOutput']> {
     const { store, machines, now } = this.#parts;
     const released = await store.releaseOutput({ ...p, now: now() });
-    if (released.outcome === 'released') await machines.outputLimited(released.execution);
+    // What its clients have taken limits a terminal, not what was deleted.
+    if (released.outcome === 'released' && !released.execution.isTerminal)
+      await machines.outputLimited(released.execution);
     return released;
   }
 

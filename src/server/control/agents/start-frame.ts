@@ -26,7 +26,8 @@ export interface ArtifactSettings extends ArtifactLimits {
 
 /** Bytes kept of the end of each stream: the size of one report. */
 const TAIL_BYTES = MAX_CHUNK_BYTES;
-const TERMINAL_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Bytes that a terminal may print beyond those that its clients have, or, without a client, beyond those that are stored. */
+export const TERMINAL_AHEAD_BYTES = 1024 * 1024;
 
 type Feature = 'output_limit' | 'terminals' | 'usage';
 
@@ -115,15 +116,15 @@ export function startFrame(
   };
 }
 
-/** Returns the maximum number of unread bytes of a stream. For a terminal it exceeds the scrollback, which reading does not release. */
+/** Returns how many unread bytes of a stream may wait. */
 function bufferBytes(
   { isTerminal }: Execution,
   { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
 ): number {
-  return isTerminal ? Math.max(streamBufferBytes, TERMINAL_BUFFER_BYTES) : streamBufferBytes;
+  return isTerminal ? TERMINAL_AHEAD_BYTES : streamBufferBytes;
 }
 
-/** Returns the output limits of the streams of an execution in stream mode. They rise as output is released. */
+/** Returns how far the streams of an execution in stream mode may go: released output makes room, except on a terminal (terminal-limits.ts). */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
   execution: Execution,
@@ -136,7 +137,7 @@ export async function outputLimit(
   return {
     type: 'output_limit',
     execution_id: executionId,
-    stdout: stdout.start + streamBufferBytes,
+    stdout: (execution.isTerminal ? stdout.end : stdout.start) + streamBufferBytes,
     stderr: stderr.start + streamBufferBytes,
     past_limit: outputMode === 'stream' ? 'wait' : 'discard',
   };

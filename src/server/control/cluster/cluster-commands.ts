@@ -6,6 +6,7 @@ import type { ClusterStore, Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands, Sent } from '../commands/machine-commands.ts';
 import type { StdinOutcome, StdinRequest } from '../commands/stdin.ts';
+import type { TerminalLimit } from '../commands/terminal-limits.ts';
 import type { HintChannel } from './hint-channel.ts';
 import type { Answer, Ask, OrderBody } from './order-schemas.ts';
 import type { PendingAnswers } from './pending-answers.ts';
@@ -90,6 +91,14 @@ export class ClusterCommands implements MachineCommands {
     const { machineId, executionId, status } = execution;
     if (sessions.get(machineId) !== undefined) await local.outputLimited(execution);
     else if (!isTerminal(status)) await this.#ask(machineId, { kind: 'output_limited', execution_id: executionId });
+  }
+
+  async limitTerminal(limit: TerminalLimit): Promise<Sent> {
+    const here = await this.#deps.local.limitTerminal(limit);
+    if (here === 'sent') return here;
+    const { machineId, executionId, offset } = limit;
+    const ask: Ask = { kind: 'terminal_limit', execution_id: executionId, ...(offset !== undefined && { offset }) };
+    return sentOr(await this.#ask(machineId, ask));
   }
 
   async detach(machineId: string): Promise<void> {

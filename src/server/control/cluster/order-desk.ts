@@ -4,7 +4,7 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore, ExecutionStore, ReceivedOrder } from '../../../store/store.ts';
 import type { LocalCommands } from '../commands/machine-commands.ts';
 import type { HintChannel } from './hint-channel.ts';
-import { type Answer, type Ask, readOrderBody } from './order-schemas.ts';
+import { type Answer, type Ask, type OrderBody, readOrderBody } from './order-schemas.ts';
 
 /** The longest time that stdin of another server's client waits here for its runner. */
 const STDIN_TIMEOUT_MS = 50_000;
@@ -53,7 +53,7 @@ export class OrderDesk {
       return;
     }
     try {
-      const answer = await this.#answer(machineId, body.ask, order.payload ?? NOTHING);
+      const answer = await this.#answer(machineId, body, order.payload ?? NOTHING);
       await cluster.answerOrder({ orderId, answer });
       hints.send({ about: 'inbox', replicaId: body.from });
     } catch (cause) {
@@ -64,7 +64,7 @@ export class OrderDesk {
     }
   }
 
-  async #answer(machineId: string, ask: Ask, payload: Buffer): Promise<Answer> {
+  async #answer(machineId: string, { from, ask }: OrderBody, payload: Buffer): Promise<Answer> {
     const { local } = this.#deps;
     switch (ask.kind) {
       case 'resize': {
@@ -85,6 +85,10 @@ export class OrderDesk {
         const execution = await this.#deps.store.getExecution({ machineId, executionId: ask.execution_id });
         if (execution !== undefined) await local.outputLimited(execution);
         return { outcome: 'done' };
+      }
+      case 'terminal_limit': {
+        const { execution_id: executionId, offset } = ask;
+        return { outcome: await local.limitTerminal({ machineId, executionId, offset, replicaId: from }) };
       }
       case 'detach':
         await local.detach(machineId);

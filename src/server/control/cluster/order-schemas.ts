@@ -18,6 +18,12 @@ const AskSchema = Type.Union([
   Type.Object({ kind: Type.Literal('credential_changed') }),
   Type.Object({ kind: Type.Literal('machine_removed') }),
   Type.Object({ kind: Type.Literal('output_limited'), execution_id: Type.String() }),
+  Type.Object({
+    kind: Type.Literal('terminal_limit'),
+    execution_id: Type.String(),
+    /** Absent: the terminal has no client on that server any more. */
+    offset: Type.Optional(Type.Integer({ minimum: 0 })),
+  }),
   Type.Object({ kind: Type.Literal('detach') }),
   Type.Object({ kind: Type.Literal('probe') }),
 ]);

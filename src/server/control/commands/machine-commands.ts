@@ -6,6 +6,7 @@ import type { UsagePayload } from '../../../core/report.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
+import type { TerminalLimit, TerminalLimits } from './terminal-limits.ts';
 import type { UsageQueries } from './usage-queries.ts';
 
 export type Sent = 'sent' | 'agent_away';
@@ -23,6 +24,8 @@ export interface MachineCommands {
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
   /** Sends new output limits to the agent. They are also state: an offline agent receives them when it reconnects. */
   outputLimited(execution: Execution): Promise<void>;
+  /** The clients of a terminal on this server let it print further, or have gone. */
+  limitTerminal(limit: TerminalLimit): Promise<Sent>;
   /** Makes the agent enrol again with a join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
   /** Closes the connection of a machine whose credential was replaced or revoked. */
@@ -39,8 +42,10 @@ export class LocalCommands implements MachineCommands {
   readonly #sessions: AgentSessions;
   readonly #stdin: StdinRelay;
   readonly #usage: UsageQueries;
+  readonly #limits: TerminalLimits;
 
-  constructor(p: { sessions: AgentSessions; stdin: StdinRelay; usage: UsageQueries }) {
+  constructor(p: { sessions: AgentSessions; stdin: StdinRelay; usage: UsageQueries; limits: TerminalLimits }) {
+    this.#limits = p.limits;
     this.#sessions = p.sessions;
     this.#stdin = p.stdin;
     this.#usage = p.usage;
@@ -73,6 +78,10 @@ export class LocalCommands implements MachineCommands {
 
   async outputLimited(execution: Execution): Promise<void> {
     if (!isTerminal(execution.status)) await this.#sessions.ready(execution.machineId)?.limitOutput(execution);
+  }
+
+  async limitTerminal(limit: TerminalLimit): Promise<Sent> {
+    return this.#limits.set(limit) ? 'sent' : 'agent_away';
   }
 
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {

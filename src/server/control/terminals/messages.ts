@@ -5,9 +5,14 @@ import { type TerminalSize, TerminalSizeSchema } from '../../../core/launch-opti
 
 const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$';
 const input = Compile(Type.Object({ type: Type.Literal('input'), data: Type.String({ pattern: BASE64 }) }));
+const ack = Compile(Type.Object({ type: Type.Literal('ack'), offset: Type.Integer({ minimum: 0 }) }));
 const resize = Compile(Type.Object({ type: Type.Literal('resize'), ...TerminalSizeSchema.properties }));
 
-export type ClientMessage = { type: 'input'; bytes: Buffer } | { type: 'resize'; size: TerminalSize };
+export type ClientMessage =
+  | { type: 'input'; bytes: Buffer }
+  | { type: 'resize'; size: TerminalSize }
+  /** All bytes of output before the offset were taken. */
+  | { type: 'ack'; offset: number };
 
 /** Parses a message of a client. A binary one is always input. Undefined if it is malformed. */
 export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessage | undefined {
@@ -19,6 +24,7 @@ export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessa
     return undefined;
   }
   if (input.Check(value)) return { type: 'input', bytes: Buffer.from((value as { data: string }).data, 'base64') };
+  if (ack.Check(value)) return { type: 'ack', offset: (value as { offset: number }).offset };
   if (!resize.Check(value)) return undefined;
   const { width, height } = value as TerminalSize;
   return { type: 'resize', size: { width, height } };
@@ -29,9 +35,9 @@ export function outputMessage(bytes: Buffer): string {
   return `{"type":"output","data":"${bytes.toString('base64')}"}`;
 }
 
-/** Returns the offset of the next byte of output. */
+/** Returns the offset of the next byte of output, and that this server takes `ack` messages: earlier ones refuse them. */
 export function offsetMessage(offset: number): string {
-  return JSON.stringify({ type: 'offset', offset });
+  return JSON.stringify({ type: 'offset', offset, acks: true });
 }
 
 /** Returns an error message of the stream as a text frame. */

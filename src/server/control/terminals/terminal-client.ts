@@ -7,14 +7,15 @@ import { type Execution, OutputReleasedError, type Store } from '../../../store/
 import type { TerminalCommands } from './terminal-commands.ts';
 import { watchCommits } from '../live/watch-commits.ts';
 import { CLOSED_MESSAGE, errorMessage, offsetMessage, outputMessage, parseClientMessage } from './messages.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { TerminalInput } from './terminal-input.ts';
 
 /** Maximum bytes of output in one message, before base64: one SDK refuses messages over 1 MiB. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
 /** A client that reads nothing for `stallMs` is closed, and so is one that sends nothing, not even a pong, for two heartbeats. */
 const TIMEOUTS = { stallMs: 10_000, heartbeatMs: 15_000 };
-/** Unsent bytes of the socket above which no further output is read. */
-const MAX_UNSENT_BYTES = 256 * 1024;
+/** Bytes that a client may not have taken before the next piece is read. */
+const MAX_UNTAKEN_BYTES = 256 * 1024;
 const MAX_BAD_MESSAGES = 20;
 const POLL_INTERVAL_MS = 30_000;
 const CLOSE = { normal: 1000, badMessages: 1008, failed: 1011, stopping: 1012, stalled: 1013 } as const;
@@ -26,6 +27,8 @@ export interface TerminalClientOptions {
   offset: number;
   /** Whether the client receives the offset at which output starts, and the offset after skipped bytes. */
   tellsOffsets: boolean;
+  /** The client acknowledges what it has taken. Otherwise bytes count as taken once the socket has them. */
+  acknowledges: boolean;
   /** Aborts when the key becomes invalid or the server stops, with the reason `key_invalid` or `stopping`. */
   signal: AbortSignal;
 }
@@ -34,6 +37,8 @@ export interface TerminalClientDeps {
   store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
   control: Pick<TerminalCommands, 'writeStdin' | 'resize' | 'subscribe'>;
   log: { error(fields: object, text: string): void };
+  /** The client has taken more: the terminal may print further. */
+  advanced?: () => void;
   /** Absent: the default of docs/api.md. */
   timeouts?: Readonly<typeof TIMEOUTS>;
 }
@@ -49,6 +54,8 @@ export class TerminalClient {
   /** Offset after the last byte sent. */
   offset: number;
   received = 0;
+  readonly execution: Execution;
+  readonly readAhead: ReadAhead;
   readonly #deps: TerminalClientDeps;
   readonly #ws: WebSocket;
   readonly #options: TerminalClientOptions;
@@ -56,6 +63,8 @@ export class TerminalClient {
   readonly #disconnected = new AbortController();
   readonly #input: TerminalInput;
   #badMessages = 0;
+  /** Wakes the wait for the client. */
+  #wake: () => void = () => {};
 
   constructor(
     deps: TerminalClientDeps,
@@ -68,6 +77,8 @@ export class TerminalClient {
     this.#timeouts = deps.timeouts ?? TIMEOUTS;
     this.#options = options;
     this.offset = options.offset;
+    this.execution = execution;
+    this.readAhead = new ReadAhead(options.offset);
     this.#input = new TerminalInput({
       control: deps.control,
       execution,
@@ -80,6 +91,7 @@ export class TerminalClient {
     ws.on('close', () => {
       stopHeartbeat();
       this.#disconnected.abort();
+      this.#wake();
     });
     ws.on('error', () => {}); // `close` follows
     options.signal.addEventListener('abort', () => this.#end(), { once: true });
@@ -116,8 +128,8 @@ export class TerminalClient {
     while (this.#isOpen) {
       const bytes = await this.#read(executionId);
       if (bytes.length === 0) return;
-      this.#send(this.#options.binary ? bytes : outputMessage(bytes));
       this.offset += bytes.length;
+      this.#sendOutput(bytes, this.offset);
       await this.#taken();
     }
   }
@@ -130,20 +142,39 @@ export class TerminalClient {
     } catch (error) {
       if (!(error instanceof OutputReleasedError)) throw error;
       this.offset = (await this.#deps.store.outputBounds(query)).start;
+      this.#took(this.offset);
       this.#tellOffset();
       return this.#deps.store.readStream({ ...query, offset: this.offset });
     }
   }
 
-  /** Settles when the client has read enough. Closes one that reads nothing. */
+  #sendOutput(bytes: Buffer, end: number): void {
+    if (!this.#isOpen) return;
+    this.readAhead.sent(end, performance.now());
+    const { binary, acknowledges } = this.#options;
+    this.#ws.send(binary ? bytes : outputMessage(bytes), (error) => {
+      if (!error && !acknowledges) this.#took(end);
+    });
+  }
+
+  #took(end: number): void {
+    if (!this.readAhead.took(Math.min(end, this.offset), performance.now())) return;
+    this.#wake();
+    this.#deps.advanced?.();
+  }
+
+  /** Settles when the client has taken enough. Closes one that takes nothing. */
   async #taken(): Promise<void> {
-    let before = this.#ws.bufferedAmount;
-    let since = performance.now();
-    while (this.#ws.bufferedAmount > MAX_UNSENT_BYTES && this.#isOpen) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      if (this.#ws.bufferedAmount < before) [before, since] = [this.#ws.bufferedAmount, performance.now()];
-      if (performance.now() - since < this.#timeouts.stallMs) continue;
-      this.#leave(CLOSE.stalled, 'the client does not read');
+    while (this.offset - this.readAhead.taken > MAX_UNTAKEN_BYTES && this.#isOpen) {
+      const before = this.readAhead.taken;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, this.#timeouts.stallMs);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      if (this.readAhead.taken === before && this.#isOpen) this.#leave(CLOSE.stalled, 'the client does not read');
     }
   }
 
@@ -151,12 +182,13 @@ export class TerminalClient {
     const message = parseClientMessage(data, isBinary);
     if (message === undefined) {
       this.#badMessages += 1;
-      this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input nor resize.'));
+      this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input, resize nor ack.'));
       if (this.#badMessages >= MAX_BAD_MESSAGES) this.#leave(CLOSE.badMessages, 'too many bad messages');
       return;
     }
     this.#badMessages = 0;
     if (message.type === 'resize') this.#input.resize(message.size);
+    else if (message.type === 'ack') this.#took(message.offset);
     else {
       this.received += message.bytes.length;
       this.#input.write(message.bytes);
@@ -171,6 +203,7 @@ export class TerminalClient {
   #leave(code: number, reason: string): void {
     this.#ws.close(code, reason);
     this.#disconnected.abort();
+    this.#wake();
   }
 
   #send(message: string | Buffer): void {

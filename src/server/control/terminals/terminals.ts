@@ -3,7 +3,10 @@ import { isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import { DetachedTerminals, type DetachedTerminalsDeps } from './detached-terminals.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
+import type { MachineCommands } from '../commands/machine-commands.ts';
+import type { TerminalLimits } from '../commands/terminal-limits.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
+import { MAX_WINDOW_BYTES } from './read-ahead.ts';
 import {
   type ClientConnection,
   TerminalClient,
@@ -15,10 +18,14 @@ const SCROLLBACK_BYTES = 1024 * 1024;
 /** Bytes by which the scrollback grows before it is cut, because each cut is a commit. */
 const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
+/** The limits of terminals with a client are told again after this time: the server that holds the agent may have changed, or have died. */
+const REPEAT_MS = 10_000;
 
 export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminalsDeps, 'now' | 'detachedMs'> {
   store: TerminalClientDeps['store'] & DetachedTerminalsDeps['store'];
   control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'releaseOutput' | 'cancel'>;
+  machines: Pick<MachineCommands, 'limitTerminal'>;
+  limits: Pick<TerminalLimits, 'elsewhere' | 'sweep'>;
 }
 
 /** The state of one terminal while it runs. */
@@ -27,6 +34,9 @@ interface Watched {
   /** All bytes before this offset are deleted, or being deleted. */
   cutAt: number;
   cutting: boolean;
+  /** How far its clients let it print: as told last. Undefined: nothing was told, or it did not arrive. */
+  told: number | undefined;
+  telling: boolean;
 }
 
 /** The terminals that have clients on this server. */
@@ -34,6 +44,7 @@ export class Terminals implements CommitListener {
   readonly #deps: TerminalsDeps;
   readonly #watched = new Map<string, Watched>();
   readonly #detached: DetachedTerminals;
+  #repeat: NodeJS.Timeout | undefined;
 
   constructor(deps: TerminalsDeps) {
     this.#deps = deps;
@@ -62,8 +73,10 @@ export class Terminals implements CommitListener {
     options: TerminalClientOptions,
   ): Promise<{ in: number; out: number }> {
     const watched = this.#watch(execution);
-    const client = new TerminalClient(this.#deps, connection, execution, options);
+    const advanced = (): void => this.#limit(execution, watched);
+    const client = new TerminalClient({ ...this.#deps, advanced }, connection, execution, options);
     watched.clients.add(client);
+    advanced();
     this.#detached.attached(execution.executionId);
     const disconnected = new Promise<void>((resolve) => connection.ws.once('close', () => resolve()));
     try {
@@ -71,6 +84,7 @@ export class Terminals implements CommitListener {
     } finally {
       // A client that reads nothing must not block the shell until its connection ends.
       watched.clients.delete(client);
+      advanced();
       if (watched.clients.size === 0) this.#detached.detached(execution.executionId);
       // Another server may commit for the machine. Then this server is not notified of the end.
       if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
@@ -93,9 +107,11 @@ export class Terminals implements CommitListener {
 
   start(): void {
     this.#detached.start();
+    this.#repeat = setInterval(() => this.#repeatLimits(), REPEAT_MS).unref();
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#repeat);
     await this.#detached.stop();
     this.#watched.clear();
   }
@@ -107,7 +123,7 @@ export class Terminals implements CommitListener {
   #watch(execution: Execution): Watched {
     const known = this.#watched.get(execution.executionId);
     if (known !== undefined) return known;
-    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false };
+    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false, told: undefined, telling: false };
     this.#watched.set(execution.executionId, watched);
     return watched;
   }
@@ -116,11 +132,49 @@ export class Terminals implements CommitListener {
     this.#watched.delete(executionId);
   }
 
-  /** Deletes output older than the scrollback, except bytes that a client has not been sent. The slowest client can block the shell. */
+  #repeatLimits(): void {
+    this.#deps.limits.sweep();
+    for (const watched of this.#watched.values()) {
+      watched.told = undefined;
+      for (const { execution } of [...watched.clients].slice(0, 1)) this.#limit(execution, watched);
+    }
+  }
+
+  /** Lets the terminal print as far as its slowest client here allows. Small steps are not told. */
+  #limit({ machineId, executionId }: Pick<Execution, 'machineId' | 'executionId'>, watched: Watched): void {
+    const windows = [...watched.clients].map(({ readAhead }) => readAhead);
+    const slowest = windows.length === 0 ? undefined : Math.min(...windows.map(({ limit }) => limit));
+    const step = Math.min(...windows.map(({ windowBytes }) => windowBytes)) / 4;
+    const { told } = watched;
+    if (watched.telling || (slowest === undefined && told === undefined)) return;
+    if (slowest !== undefined && told !== undefined && slowest >= told && slowest - told < step) return;
+    watched.telling = true;
+    void this.#tell({ machineId, executionId }, watched, slowest);
+  }
+
+  async #tell(
+    terminal: { machineId: string; executionId: string },
+    watched: Watched,
+    offset: number | undefined,
+  ): Promise<void> {
+    try {
+      const sent = await this.#deps.machines.limitTerminal({ ...terminal, offset });
+      watched.told = sent === 'sent' ? offset : undefined;
+    } catch (err) {
+      watched.told = undefined;
+      this.#deps.log.error({ err }, 'how far a terminal may print could not be told; trying again');
+    }
+    watched.telling = false;
+    // Its clients may have taken more, or have gone, meanwhile.
+    if (watched.told !== undefined || offset === undefined) this.#limit(terminal, watched);
+  }
+
+  /** Deletes output older than the scrollback, except bytes that a client has still to be sent: the slowest client holds up the shell. */
   #cut(execution: Execution, watched: Watched): void {
     const { machineId, executionId } = execution;
-    const slowest = Math.min(...[...watched.clients].map((client) => client.offset));
-    const offset = Math.min(execution.stdout.bytes - SCROLLBACK_BYTES, slowest);
+    const here = Math.min(...[...watched.clients].map((client) => client.offset));
+    const elsewhere = (this.#deps.limits.elsewhere(executionId) ?? Number.POSITIVE_INFINITY) - MAX_WINDOW_BYTES;
+    const offset = Math.min(execution.stdout.bytes - SCROLLBACK_BYTES, here, elsewhere);
     if (watched.cutting || offset - watched.cutAt < CUT_BYTES) return;
     watched.cutting = true;
     this.#deps.control

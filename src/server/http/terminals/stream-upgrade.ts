@@ -110,11 +110,12 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
   const tellsOffsets = url.searchParams.get('offsets') === 'true';
+  const acknowledges = url.searchParams.get('acks') === 'true';
   const replay = url.searchParams.get('replay') === 'none' ? end : start;
   const offset = offsetText === null ? replay : Number(offsetText);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
     throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
-  return { principal, execution, options: { binary, tellsOffsets, offset: Math.max(offset, start) } };
+  return { principal, execution, options: { binary, tellsOffsets, acknowledges, offset: Math.max(offset, start) } };
 }
 
 async function principalOf(

@@ -40,7 +40,13 @@ async function connect(p: {
     subscribe: () => () => {},
   };
   const deps = { store, control, log: { error: () => {} }, timeouts: p.timeouts };
-  const options = { binary: true, offset: 0, tellsOffsets: false, signal: new AbortController().signal };
+  const options = {
+    binary: true,
+    offset: 0,
+    tellsOffsets: false,
+    acknowledges: false,
+    signal: new AbortController().signal,
+  };
   const served = new TerminalClient(deps, { ws, socket: request.socket }, RUNNING, options);
   return { client, closed, ws, served, left: served.run(RUNNING) };
 }
