@@ -85,6 +85,7 @@ export class TerminalClient {
       signal: this.#disconnected.signal,
       dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is offline: the input is lost.')),
       failed: (err) => this.#fail(err),
+      full: (isFull) => this.#readClient(!isFull),
     });
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
     const stopHeartbeat = startHeartbeat(ws, socket, this.#timeouts.heartbeatMs, () => ws.terminate());
@@ -153,8 +154,17 @@ export class TerminalClient {
     this.readAhead.sent(end, performance.now());
     const { binary, acknowledges } = this.#options;
     this.#ws.send(binary ? bytes : outputMessage(bytes), (error) => {
-      if (!error && !acknowledges) this.#took(end);
+      if (!error && (!acknowledges || this.#ws.isPaused)) this.#took(end);
     });
+  }
+
+  /** Its acknowledgements are behind input that the terminal does not take: meanwhile they cannot be waited for. */
+  #readClient(on: boolean): void {
+    if (on) this.#ws.resume();
+    else {
+      this.#ws.pause();
+      this.#took(this.offset);
+    }
   }
 
   #took(end: number): void {

@@ -9,6 +9,12 @@ const MAX_HELD_BYTES = 64 * 1024;
 /** Delay before input that could not be sent to an offline agent is sent again, ms. */
 const RETRY_MS = 200;
 
+/** Memory of the input of one client above which it is not read, and at which it is read again: its terminal takes input slowly. */
+const FULL_BYTES = 1024 * 1024;
+const ROOM_BYTES = 256 * 1024;
+/** Memory of one message beside its bytes. */
+const ITEM_BYTES = 128;
+
 type Item = { bytes: Buffer } | { size: TerminalSize };
 
 export interface TerminalInputDeps {
@@ -19,6 +25,8 @@ export interface TerminalInputDeps {
   /** Called when bytes were dropped because too many wait for an offline agent. */
   dropped: () => void;
   failed: (cause: unknown) => void;
+  /** Called when the client must not be read any more (true), and when it is to be read again. */
+  full: (isFull: boolean) => void;
 }
 
 /** The input of one client of a terminal. */
@@ -28,6 +36,7 @@ export class TerminalInput {
   /** Bytes that wait or are being sent. Above the limit the client is not read. */
   #heldBytes = 0;
   #busy = false;
+  #full = false;
   /** Whether the agent accepts input. Then a fast client is slowed down, and nothing is dropped. */
   #sending = false;
 
@@ -40,12 +49,15 @@ export class TerminalInput {
       this.#deps.dropped();
       return;
     }
-    this.#heldBytes += bytes.length;
+    this.#count(bytes.length);
     this.#push({ bytes });
   }
 
+  /** Of several sizes in a row, the last one counts. The first item may be on its way. */
   resize(size: TerminalSize): void {
-    this.#push({ size });
+    const last = this.#queue.length > 1 ? this.#queue.at(-1) : undefined;
+    if (last !== undefined && 'size' in last) last.size = size;
+    else this.#push({ size });
   }
 
   #push(item: Item): void {
@@ -70,7 +82,11 @@ export class TerminalInput {
   }
 
   async #sendSize(size: TerminalSize): Promise<boolean> {
-    const outcome = await this.#deps.control.resize({ execution: this.#deps.execution, size });
+    this.#sending = true;
+    const { control, execution } = this.#deps;
+    const outcome = await control.resize({ execution, size }).finally(() => {
+      this.#sending = false;
+    });
     if (outcome === 'agent_away') return false;
     this.#queue.shift();
     return true;
@@ -90,7 +106,16 @@ export class TerminalInput {
     if (written.outcome === 'agent_away') return false;
     // Any other answer (`not_open`: the shell has ended) means that these bytes are not sent again.
     this.#queue.splice(0, count);
-    this.#heldBytes -= bytes.length;
+    this.#count(-bytes.length);
     return true;
+  }
+
+  #count(bytes: number): void {
+    this.#heldBytes += bytes;
+    const usedBytes = this.#heldBytes + this.#queue.length * ITEM_BYTES;
+    const isFull = usedBytes > (this.#full ? ROOM_BYTES : FULL_BYTES);
+    if (isFull === this.#full) return;
+    this.#full = isFull;
+    this.#deps.full(isFull);
   }
 }

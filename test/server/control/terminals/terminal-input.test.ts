@@ -1,0 +1,71 @@
+/** The input of one client, for a terminal that takes it slowly, or whose agent is offline. */
+import { expect, test, vi } from 'vitest';
+import { TerminalInput } from '../../../../src/server/control/terminals/terminal-input.ts';
+import { storedExecution } from '../../../helpers/stored-execution.ts';
+
+const EXECUTION = storedExecution({ status: 'running', isTerminal: true });
+const PIECE = Buffer.alloc(64 * 1024, 'x');
+
+/** An input whose agent takes each piece, and each size, only when `take` is called. */
+function slowTerminal() {
+  const taken: (number | string)[] = [];
+  const waiting: (() => void)[] = [];
+  const full: boolean[] = [];
+  let droppedCount = 0;
+  const later = <T>(outcome: T): Promise<T> => new Promise((resolve) => waiting.push(() => resolve(outcome)));
+  const input = new TerminalInput({
+    control: {
+      writeStdin: async ({ bytes }) => {
+        taken.push(bytes.length);
+        return later({ outcome: 'written' as const, offset: 0, closed: false });
+      },
+      resize: async ({ size }) => {
+        taken.push(`${size.width}x${size.height}`);
+        return later('sent' as const);
+      },
+    },
+    execution: EXECUTION,
+    signal: new AbortController().signal,
+    dropped: () => {
+      droppedCount += 1;
+    },
+    failed: (cause) => expect.unreachable(String(cause)),
+    full: (isFull) => full.push(isFull),
+  });
+  const take = async (): Promise<void> => {
+    await vi.waitFor(() => expect(waiting.length).toBeGreaterThan(0));
+    waiting.shift()?.();
+  };
+  return { input, taken, full, take, dropped: () => droppedCount };
+}
+
+test('a client that is faster than its terminal is not read until most of its input was taken, and loses nothing', async () => {
+  const { input, taken, full, take, dropped } = slowTerminal();
+  for (let piece = 0; piece < 17; piece += 1) input.write(PIECE);
+  expect(full).toEqual([true]);
+  await take();
+  await take();
+  await vi.waitFor(() => expect(full).toEqual([true, false]));
+  expect(taken).toEqual([PIECE.length, 16 * PIECE.length]);
+  expect(dropped()).toBe(0);
+});
+
+test('many tiny messages count with the memory that they use', () => {
+  const { input, full } = slowTerminal();
+  for (let key = 0; key < 10_000; key += 1) input.write(Buffer.from('k'));
+  expect(full).toEqual([true]);
+});
+
+test('input that follows a resize waits for it, whatever its size', async () => {
+  const { input, taken, take, dropped } = slowTerminal();
+  input.write(Buffer.from('a'));
+  input.resize({ width: 100, height: 30 });
+  input.resize({ width: 101, height: 31 });
+  await take();
+  await vi.waitFor(() => expect(taken).toEqual([1, '101x31']));
+  input.write(PIECE);
+  input.write(PIECE);
+  await take();
+  await vi.waitFor(() => expect(taken).toEqual([1, '101x31', 2 * PIECE.length]));
+  expect(dropped()).toBe(0);
+});
