@@ -1,9 +1,8 @@
-/* The life of an execution: cloned, resolving its program, running, reaped, released. */
+/* The life of an execution: cloned, running, reaped, released. The time until it runs is in starts.c. */
 #define _GNU_SOURCE
 #include "spawner.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BUCKETS = 4096, WORDS_LIMIT = 16384 };
+enum { BUCKETS = 4096 };
 
-static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead, *started, *spare;
+static struct execution *by_handle[BUCKETS], *by_pid[BUCKETS], *all, *dead, *spare;
 
 /* ---- the table of executions ---- */
 
@@ -39,7 +38,7 @@ bool any_execution(void) {
   return all != NULL;
 }
 
-static void forget_handle(struct execution *execution) {
+void forget_handle(struct execution *execution) {
   struct execution **slot = handle_slot(execution->handle);
   if (*slot == execution) *slot = execution->next_handle;
   execution->released = true;
@@ -100,13 +99,6 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
   return execution;
 }
 
-/* For one event: after it, closing alone ends the watch. */
-static void watch_status(struct execution *execution, int change) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = &execution->status_watch};
-  if (epoll_ctl(poller, change, execution->status_fd, &event) < 0) die("epoll_ctl");
-  execution->status_watched = true;
-}
-
 static void adopt(struct execution *execution, pid_t pid) {
   execution->pid = pid;
   execution->state = STARTING;
@@ -116,14 +108,14 @@ static void adopt(struct execution *execution, pid_t pid) {
   execution->next = all;
   if (all) all->previous = execution;
   all = execution;
-  watch_status(execution, EPOLL_CTL_ADD);
+  await_start(execution);
   struct epoll_event event = (struct epoll_event){.events = 0, .data.ptr = &execution->input.watch};
   if (execution->input.fd >= 0 && epoll_ctl(poller, EPOLL_CTL_ADD, execution->input.fd, &event) < 0) die("epoll_ctl");
 }
 
-/* The clone failed: there is no child. */
-static void give_up(struct execution *execution, uint32_t error) {
-  report_failure(execution->handle, STAGE_FORK, error);
+/* The clone failed: there is no child. `again`: this is not the last try. */
+static void give_up(struct execution *execution, uint32_t error, bool again) {
+  if (!again) report_failure(execution->handle, STAGE_FORK, error);
   close_fd(&execution->status_fd);
   close_fd(&execution->verdict_fd);
   close_fd(&execution->input.fd);
@@ -137,90 +129,16 @@ void spawn(uint32_t handle, const char *payload, size_t size) {
   if (find_execution(handle)) die("a handle that is in use");
   struct launch *launch = launch_parse(payload, size);
   if (!launch) return report_failure(handle, STAGE_FORK, ENOMEM);
+  launch->quick = launch_is_quick(launch);
   struct execution *execution = prepare(handle, launch);
-  pid_t pid = open_streams(execution, launch) ? launch_start(launch, &execution->in_cgroup) : -errno;
+  bool opened = open_streams(execution, launch);
+  if (opened && launch->quick) watch_young(execution);
+  pid_t pid = opened ? launch_start(launch, &execution->in_cgroup) : -errno;
   close_child_ends(launch);
-  if (pid <= 0) return give_up(execution, (uint32_t)-pid);
-  adopt(execution, pid);
-}
-
-/* ---- until it runs ---- */
-
-/* Handles the runner's approval of the resolved program. */
-void approve(struct execution *execution) {
-  if (execution->verdict_fd < 0) return;
-  (void)!write(execution->verdict_fd, "", 1);
-  close_fd(&execution->verdict_fd);
-}
-
-static void runs(struct execution *execution) {
-  execution->state = RUNNING;
-  char payload[5];
-  uint32_t pid = (uint32_t)execution->pid;
-  memcpy(payload, &pid, 4);
-  payload[4] = execution->in_cgroup;
-  report(execution, STARTED, payload, sizeof payload);
-  for (int number = 1; number <= 64; number++) {
-    if (execution->early_signals >> (number - 1) & 1) kill(-execution->pid, number);
-  }
-  execution->next_started = started;
-  started = execution;
-}
-
-/* Called at the end of a turn: the output of a command that started and ended within the turn needs no watch. */
-void watch_started(void) {
-  for (; started; started = started->next_started) {
-    if (started->paused || started->state == OVER) continue;
-    for (int i = 0; i < 2; i++) watch_output(&started->outputs[i], true);
-  }
-}
-
-static void broke(struct execution *execution, const struct child_word *failure) {
-  if (!execution->released) report_failure(execution->handle, failure->stage, failure->value);
-  forget_handle(execution);
-  close_input(execution);
-  for (int i = 0; i < 2; i++) close_output(&execution->outputs[i]);
-  execution->state = BROKEN;
-}
-
-/* Reads all bytes in the status pipe; true once the child's end is closed: by execve, or by its death. */
-static bool read_words(struct execution *execution) {
-  struct buffer *message = &execution->launch->message;
-  for (;;) {
-    ssize_t count = read(execution->status_fd, reserve(message, 4096), 4096);
-    if (count > 0) message->length += (size_t)count;
-    if (count == 0) return true;
-    if (count < 0 && errno != EINTR) return errno != EAGAIN;
-    if (message->length > WORDS_LIMIT) return true;
-  }
-}
-
-/* Passes on the child's resolved program, once its message is complete. */
-static void tell_resolved(struct execution *execution) {
-  struct buffer *message = &execution->launch->message;
-  struct child_word word;
-  if (message->length < sizeof word) return;
-  memcpy(&word, message->bytes + message->start, sizeof word);
-  if (word.stage != STAGE_RESOLVED || message->length < sizeof word + word.value) return;
-  report(execution, RESOLVED, message->bytes + message->start + sizeof word, word.value);
-  consume(message, sizeof word + word.value);
-}
-
-/* Reads the status pipe of a child that does not run its program yet. `has_words` is false if the pipe was only closed. */
-void hear_child(struct execution *execution, bool has_words) {
-  bool decided = !has_words || read_words(execution);
-  tell_resolved(execution);
-  if (!decided) return watch_status(execution, EPOLL_CTL_MOD);
-  struct child_word failure;
-  bool failed = execution->launch->message.length >= sizeof failure;
-  if (failed) memcpy(&failure, execution->launch->message.bytes + execution->launch->message.start, sizeof failure);
-  if (execution->status_watched) close_watched(&execution->status_fd);
-  else close_fd(&execution->status_fd);
-  close_fd(&execution->verdict_fd);
-  launch_free(execution->launch);
-  execution->launch = NULL;
-  if (failed) broke(execution, &failure);
-  else runs(execution);
+  bool again = pid == -ENOSYS && launch->quick; /* once: the next ones are not quick */
+  if (pid > 0) return adopt(execution, pid);
+  give_up(execution, (uint32_t)-pid, again);
+  if (again) spawn(handle, payload, size);
 }
 
 /* ---- the end ---- */
@@ -302,7 +220,8 @@ void reap_all(void) {
 void set_paused(struct execution *execution, bool paused) {
   execution->paused = paused;
   if (execution->state == STARTING) return;
-  for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], !paused);
+  if (!paused) return watch_outputs(execution);
+  for (int i = 0; i < 2; i++) watch_output(&execution->outputs[i], false);
 }
 
 /*
@@ -312,6 +231,7 @@ void set_paused(struct execution *execution, bool paused) {
 void send_signal(struct execution *execution, uint32_t number) {
   if (number < 1 || number > 64) return;
   reap_all();
+  look(execution);
   if (execution->state == STARTING) execution->early_signals |= 1ULL << (number - 1);
   if (execution->state == RUNNING) kill(-execution->pid, (int)number);
 }
@@ -321,6 +241,7 @@ void send_signal(struct execution *execution, uint32_t number) {
  * reaps it. A command that does not run yet is ended. (Not by its process group, which the child may not have made yet.)
  */
 void release(struct execution *execution) {
+  look(execution);
   forget_handle(execution);
   set_paused(execution, false);
   if (execution->state == STARTING) kill(execution->pid, SIGKILL);
@@ -329,6 +250,7 @@ void release(struct execution *execution) {
 
 /* Ends a child that does not run its program yet, and reports it immediately: it may hang in the kernel and die later. */
 void abort_start(struct execution *execution) {
+  look(execution);
   if (execution->state != STARTING) return;
   report_failure(execution->handle, STAGE_ABORTED, EINTR);
   release(execution);

@@ -7,7 +7,7 @@
  * execve the child
  *   - makes raw system calls only: nothing of libc that writes (errno, locks, stdio);
  *   - reads only its struct launch, which is not touched until the status pipe tells that the start is decided;
- *   - writes only to its own stack;
+ *   - writes only to its own stack, and the cause of a failure to its struct launch;
  *   - has copies of, and does not share, descriptors, signal dispositions, umask and directory.
  * The copies of other commands' descriptors are closed before anything that can wait: a child that hangs in front of a
  * dead file system would keep their stdin open.
@@ -62,9 +62,10 @@ static _Noreturn void leave_child(void) {
   for (;;) raw_call(SYS_exit_group, 127, 0, 0, 0, 0);
 }
 
-static _Noreturn void fail(const struct launch *launch, enum stage stage, long error) {
+static _Noreturn void fail(struct launch *launch, enum stage stage, long error) {
   struct child_word word = {stage, (uint32_t)-error};
-  raw_call(SYS_write, launch->status_fd, (long)&word, sizeof word, 0, 0);
+  if (launch->quick) launch->failure = word;
+  else raw_call(SYS_write, launch->status_fd, (long)&word, sizeof word, 0, 0);
   leave_child();
 }
 
@@ -188,7 +189,7 @@ static bool same_file(long fd, const char *path) {
  * change the program that runs. The kernel gives an interpreter a path and not a descriptor that closes (ENOENT), so a
  * script is run by its real path, without symbolic links; a user who can change that path can change the script as well.
  */
-static _Noreturn void run_checked(const struct launch *launch) {
+static _Noreturn void run_checked(struct launch *launch) {
   long fd = -1;
   long error = search(launch, &fd);
   if (error < 0) fail(launch, STAGE_EXEC, error);
@@ -214,6 +215,7 @@ static _Noreturn void run_checked(const struct launch *launch) {
 
 /* Closes everything but the streams, the status pipe and the verdict pipe. */
 static void close_others(const struct launch *launch) {
+  if (launch->quick && raw_call(SYS_close_range, 3, ~0U, 0, 0, 0) == 0) return;
   long low = launch->status_fd, high = launch->verdict_fd;
   if (high < 0) high = low;
   if (low > high) {
@@ -230,7 +232,7 @@ static void close_others(const struct launch *launch) {
   }
 }
 
-static void take_streams(const struct launch *launch) {
+static void take_streams(struct launch *launch) {
   long input = launch->stdio[0];
   if (input < 0) input = open_raw("/dev/null", O_RDONLY);
   if (input < 0) fail(launch, STAGE_FORK, input);
@@ -256,7 +258,7 @@ static void shed(void) {
   raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)files, 0, 0);
 }
 
-static void become(const struct launch *launch) {
+static void become(struct launch *launch) {
   long error = raw_call(SYS_setgroups, launch->group_count, (long)launch->groups, 0, 0, 0);
   if (error == 0) error = raw_call(SYS_setresgid, launch->gid, launch->gid, launch->gid, 0, 0);
   if (error == 0) error = raw_call(SYS_setresuid, launch->uid, launch->uid, launch->uid, 0, 0);
@@ -264,7 +266,7 @@ static void become(const struct launch *launch) {
 }
 
 /* Enters the home, or / if that cannot be entered, as su(1) and sshd(8) do; then the requested directory, from there. */
-static void enter_directory(const struct launch *launch) {
+static void enter_directory(struct launch *launch) {
   if (launch->cwd[0] != '/') {
     long error = raw_call(SYS_chdir, (long)launch->home, 0, 0, 0, 0);
     if (error < 0) error = raw_call(SYS_chdir, (long)"/", 0, 0, 0, 0);
@@ -276,7 +278,7 @@ static void enter_directory(const struct launch *launch) {
 }
 
 static void child(void *argument) {
-  const struct launch *launch = argument;
+  struct launch *launch = argument;
   raw_call(SYS_setsid, 0, 0, 0, 0, 0);
   take_streams(launch);
   shed();
@@ -293,9 +295,23 @@ static void child(void *argument) {
 
 /* ---- in the spawner ---- */
 
-/* Clones the child, into its cgroup if that works. Returns the pid or -errno. */
+/* Set on old kernels, and in sandboxes that do not support it. */
+static bool no_clone3;
+
+/*
+ * Whether the child needs no status pipe: the kernel tells by a word in our memory when the start is decided, which is looked at. The
+ * others are waited for: those that do not share our memory, and those that somebody waits for (to answer, or to write to them).
+ */
+bool launch_is_quick(const struct launch *launch) {
+#ifdef CLONE_VM_OFF
+  return (void)launch, false;
+#else
+  return !no_clone3 && !(launch->flags & (FLAG_IDENTITY | FLAG_STDIN_PIPE | FLAG_TERMINAL | FLAG_ASK));
+#endif
+}
+
+/* Clones the child, into its cgroup if that works. Returns the pid or -errno; -ENOSYS for one without a status pipe that needs one. */
 pid_t launch_start(struct launch *launch, bool *in_cgroup) {
-  static bool no_clone3;
   long result = -ENOSYS;
   uint64_t shared = launch->flags & FLAG_IDENTITY ? 0 : CLONE_VM; /* a process of another user must never share our memory */
 #ifdef CLONE_VM_OFF
@@ -303,6 +319,11 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
 #endif
   struct clone_arguments arguments = {
     .flags = shared, .exit_signal = SIGCHLD, .stack = (uint64_t)launch->stack, .stack_size = LAUNCH_STACK_BYTES};
+  if (launch->quick) {
+    launch->unsettled = -1;
+    arguments.flags |= CLONE_CHILD_CLEARTID;
+    arguments.child_tid = (uint64_t)&launch->unsettled;
+  }
   if (launch->cgroup && !no_clone3) {
     /* Not open(3), which sets close-on-exec a second time. */
     int directory = (int)syscall(SYS_openat, AT_FDCWD, launch->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -317,8 +338,9 @@ pid_t launch_start(struct launch *launch, bool *in_cgroup) {
     }
   }
   if (result < 0 && !no_clone3) result = clone_call(SYS_clone3, (long)&arguments, sizeof arguments, child, launch);
-  if (result == -ENOSYS || (result == -EPERM && !no_clone3)) { /* old kernels, and sandboxes that do not support it */
+  if (result == -ENOSYS || (result == -EPERM && !no_clone3)) {
     no_clone3 = true;
+    if (launch->quick) return -ENOSYS;
     char *top = launch->stack + LAUNCH_STACK_BYTES;
     result = clone_call(SYS_clone, (long)(shared | SIGCHLD), (long)top, child, launch);
     if (result == -EINVAL && shared) result = clone_call(SYS_clone, SIGCHLD, (long)top, child, launch); /* qemu-user */

@@ -23,8 +23,11 @@
 
 enum { TURN = 128, RETRY_KILL_MS = 100, SIGNALS = 64 };
 
-/* `poller` waits for everything; `outputs` waits for the commands' output pipes, and is one of the descriptors of `poller`. */
-int poller, outputs, signals, discard;
+/*
+ * `poller` waits for everything; `outputs` waits for the commands' output pipes, and is one of the descriptors of `poller`. `young` has the
+ * output pipes of commands that were not looked at yet (watch_young); it is not waited for.
+ */
+int poller, outputs, young, signals, discard;
 int64_t now;
 /* Set once the runner has ended or has sent SHUTDOWN: nothing is reported any more, pipes are only drained. */
 bool draining;
@@ -86,10 +89,11 @@ static void read_clock(void) {
 
 static void turn(void) {
   struct epoll_event happened[TURN];
-  int count = epoll_wait(poller, happened, TURN, draining && kill_running() ? RETRY_KILL_MS : -1);
+  int count = epoll_wait(poller, happened, TURN, draining && kill_running() ? RETRY_KILL_MS : next_look());
   read_clock();
   for (int i = 0; i < count; i++) hear_status(happened[i].data.ptr, happened[i].events);
   for (int i = 0; i < count; i++) dispatch(happened[i].data.ptr, happened[i].events);
+  look_at_starts();
   watch_started();
 }
 
@@ -146,8 +150,9 @@ int main(int argc, char **argv) {
   signals = signalfd(-1, &child_signal, SFD_NONBLOCK | SFD_CLOEXEC);
   poller = epoll_create1(EPOLL_CLOEXEC);
   outputs = epoll_create1(EPOLL_CLOEXEC);
+  young = epoll_create1(EPOLL_CLOEXEC);
   discard = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (signals < 0 || poller < 0 || outputs < 0 || discard < 0) die("no descriptors");
+  if (signals < 0 || poller < 0 || outputs < 0 || young < 0 || discard < 0) die("no descriptors");
   fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
   fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
   watch(0, &commands_watch);

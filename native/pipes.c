@@ -87,7 +87,7 @@ static bool open_terminal(struct execution *execution, struct launch *launch) {
 bool open_streams(struct execution *execution, struct launch *launch) {
   bool asks = launch->flags & FLAG_ASK;
   /* A failure always fits into the pipe, so that the child may not block either. A resolved program may be longer than the pipe. */
-  bool made = make_pipe_from(&execution->status_fd, &launch->status_fd, asks ? 0 : O_NONBLOCK);
+  bool made = launch->quick || make_pipe_from(&execution->status_fd, &launch->status_fd, asks ? 0 : O_NONBLOCK);
   if (asks) made = made && fcntl(execution->status_fd, F_SETFL, O_NONBLOCK | O_RDONLY) == 0;
   if (asks) made = made && make_pipe_to(&execution->verdict_fd, &launch->verdict_fd);
   if (launch->flags & FLAG_TERMINAL) {
@@ -124,13 +124,43 @@ static const uint32_t READABLE_AGAIN = EPOLLIN | EPOLLET;
 void watch_output(struct output *output, bool on) {
   if (output->fd < 0 || output->watched == on) return;
   output->deserted = false;
-  if (on) never_block(output);
+  if (output->young) epoll_ctl(young, EPOLL_CTL_DEL, output->fd, NULL);
+  output->young = false;
   struct epoll_event event = {.events = READABLE_ONCE, .data.ptr = output};
   if (epoll_ctl(outputs, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, output->fd, &event) < 0) die("epoll_ctl");
   output->watched = on;
 }
 
+/*
+ * Watches the output of a command that may end at once. The events are not waited for: they only tell, when they are asked for, which
+ * stream was written to first. They hold numbers and no pointers, so that closing alone may end the watch (see close_watched).
+ */
+void watch_young(struct execution *execution) {
+  for (uint32_t i = 0; i < 2; i++) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)execution->handle << 1 | i};
+    if (epoll_ctl(young, EPOLL_CTL_ADD, execution->outputs[i].fd, &event) < 0) die("epoll_ctl");
+    execution->outputs[i].young = true;
+  }
+}
+
+/* The stream of a young execution that was written to first, if any was. */
+static int first_written(const struct execution *execution) {
+  struct epoll_event happened[TURN];
+  int count = epoll_wait(young, happened, TURN, 0);
+  for (int i = 0; i < count; i++) {
+    if (happened[i].data.u64 >> 1 == execution->handle) return (int)(happened[i].data.u64 & 1);
+  }
+  return 0;
+}
+
+void watch_outputs(struct execution *execution) {
+  int first = execution->outputs[0].young && execution->outputs[1].young ? first_written(execution) : 0;
+  watch_output(&execution->outputs[first], true);
+  watch_output(&execution->outputs[1 - first], true);
+}
+
 void close_output(struct output *output) {
+  output->young = false;
   watch_output(output, false);
   close_fd(&output->fd);
   output->due = 0;
@@ -217,6 +247,7 @@ static void read_output(struct execution *execution, struct output *output) {
     if (most > output->due) most = (size_t)output->due;
   }
   ssize_t count;
+  never_block(output);
   if (nowhere || (wanted == 0 && execution->tail_size == 0)) {
     count = throw_away(output->fd, most);
   } else if (wanted == 0) {
@@ -263,7 +294,6 @@ void count_due(struct execution *execution) {
     if (execution->terminal) {
       output->due = TERMINAL_HOLDS;
     } else if (ends[i].revents & POLLIN) {
-      never_block(output);
       if (ioctl(output->fd, FIONREAD, &waiting) == 0) output->due = (uint64_t)waiting;
     } else if (ends[i].revents & POLLHUP) {
       close_output(output);
@@ -273,8 +303,10 @@ void count_due(struct execution *execution) {
 
 /* Reads the due bytes at once, as far as the runner keeps up. */
 void take_leftovers(struct execution *execution) {
+  bool both = execution->outputs[0].due > 0 && execution->outputs[1].due > 0 && execution->outputs[0].young;
+  int first = both ? first_written(execution) : 0;
   for (int i = 0; i < 2 && execution->state == ENDING && !execution->paused; i++) {
-    struct output *output = &execution->outputs[i];
+    struct output *output = &execution->outputs[i ^ first];
     while (output->due > 0 && execution->state == ENDING && (output->kept == execution->keep || !events_full())) {
       read_output(execution, output);
     }

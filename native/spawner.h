@@ -34,6 +34,12 @@ enum watch_kind { WATCH_COMMANDS, WATCH_EVENTS, WATCH_SIGNALS, WATCH_STATUS, WAT
 
 struct execution;
 
+/* The head of a child's message through its status pipe: a failure, or STAGE_RESOLVED followed by `value` bytes. */
+struct child_word {
+  uint32_t stage;
+  uint32_t value;
+};
+
 /* The object that an epoll event points to. */
 struct watch {
   enum watch_kind kind;
@@ -51,6 +57,7 @@ struct output {
   int fd;        /* -1 once every writer has closed it */
   uint8_t event, tail_event; /* STDOUT and STDOUT_TAIL, or those of stderr */
   bool watched;
+  bool young; /* it is watched by `young`, until its execution has been looked at */
   bool never_blocks; /* O_NONBLOCK is set, which most short commands end without */
   bool deserted;  /* no process has the terminal open at the moment */
   uint64_t kept;  /* bytes passed on */
@@ -74,12 +81,14 @@ struct execution {
   struct execution *next_handle, *next_pid; /* hash chains */
   struct execution *previous, *next;        /* the list of all */
   struct execution *next_started;           /* the list of those whose output is not watched yet */
+  struct execution *next_unseen;            /* the list of those whose start has to be looked at */
   uint32_t handle;
   pid_t pid;
   enum state state;
   bool paused, released, in_cgroup, terminal;
   struct watch status_watch;
-  int status_fd;              /* messages of the child until it runs its program */
+  int64_t look_at, look_after; /* when to look whether it runs, and the time since the last look, ms */
+  int status_fd;              /* messages of the child until it runs its program; -1 if it is looked at */
   bool status_watched;        /* its watch ends with the first event */
   int verdict_fd;             /* our answer to its resolved program; -1 if it does not ask */
   uint64_t early_signals;     /* requested before it ran: bit n-1 for signal n */
@@ -108,21 +117,18 @@ struct launch {
   uint32_t *groups;
   int stdio[3]; /* stdio[0] is -1 for /dev/null */
   int status_fd, verdict_fd;
+  bool quick;       /* it has no status pipe: `unsettled` tells when the start is decided, and `failure` what went wrong */
+  int32_t unsettled; /* the kernel sets it to 0 when the child runs its program or ends (CLONE_CHILD_CLEARTID) */
+  struct child_word failure; /* stage 0: none */
   char *payload; /* the strings above point into it */
   char *stack;
   struct buffer message; /* bytes of the child's message so far */
 };
 
-/* The head of a child's message through its status pipe: a failure, or STAGE_RESOLVED followed by `value` bytes. */
-struct child_word {
-  uint32_t stage;
-  uint32_t value;
-};
-
 /* main.c */
 extern int64_t now; /* ms, monotonic, read once a turn */
 extern bool draining;
-extern int poller, outputs, discard, signals;
+extern int poller, outputs, young, discard, signals;
 _Noreturn void die(const char *what);
 void runner_gone(void);
 
@@ -153,6 +159,8 @@ void close_output(struct output *output);
 void report_tail(struct output *output);
 void forget_tail(struct output *output);
 void read_outputs(void);
+void watch_young(struct execution *execution);
+void watch_outputs(struct execution *execution);
 void count_due(struct execution *execution);
 void take_leftovers(struct execution *execution);
 
@@ -167,10 +175,8 @@ void resize(struct execution *execution, uint16_t columns, uint16_t rows);
 struct execution *find_execution(uint32_t handle);
 bool any_execution(void);
 void spawn(uint32_t handle, const char *payload, size_t size);
-void approve(struct execution *execution);
+void forget_handle(struct execution *execution);
 void abort_start(struct execution *execution);
-void hear_child(struct execution *execution, bool has_words);
-void watch_started(void);
 void send_signal(struct execution *execution, uint32_t number);
 void set_paused(struct execution *execution, bool paused);
 void release(struct execution *execution);
@@ -181,8 +187,18 @@ void free_dead(void);
 bool kill_running(void);
 void release_all(void);
 
+/* starts.c: the time until it runs */
+void await_start(struct execution *execution);
+void approve(struct execution *execution);
+void hear_child(struct execution *execution, bool has_words);
+void look(struct execution *execution);
+void look_at_starts(void);
+int next_look(void);
+void watch_started(void);
+
 /* launch.c: the child between clone and execve */
 void launch_init(uint64_t files_soft);
+bool launch_is_quick(const struct launch *launch);
 pid_t launch_start(struct launch *launch, bool *in_cgroup);
 
 /* request.c: parses a SPAWN */

@@ -11,7 +11,7 @@ native=$(cd "$(dirname "$0")/../native" && pwd)
 mkdir -p "${1:-$native/prebuilt}"
 out=$(cd "${1:-$native/prebuilt}" && pwd)
 cd "$native"
-sources="main.c buffer.c frames.c pipes.c input.c children.c request.c launch.c tree.c"
+sources="main.c buffer.c frames.c pipes.c input.c children.c starts.c request.c launch.c tree.c"
 sqlite=../node_modules/better-sqlite3/deps/sqlite3
 only=${2:-}
 work=$(mktemp -d)

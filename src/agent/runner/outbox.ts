@@ -6,7 +6,7 @@ const TURN_BYTES = 64 * 1024;
 const MESSAGE_BYTES = 96 * 1024;
 /**
  * Time for which the first report of an execution (`started`) waits for a second one, ms: a command that ends at once is then reported in
- * one message, which the server writes in one commit instead of two.
+ * one message, which the server writes in one commit instead of two. (The native spawner reports its start and its end in one piece.)
  */
 const FIRST_REPORT_WAIT_MS = 2;
 
@@ -87,7 +87,7 @@ export class Outbox {
     }
     if (log.index.last === 1 && !log.ended) this.#hold(queue);
     else {
-      this.#held.delete(queue);
+      this.#release(queue);
       this.#enqueue(queue);
     }
   }
@@ -102,7 +102,7 @@ export class Outbox {
     queue.sent = Math.max(queue.sent, log.index.first - 1);
     if (log.forgotten) {
       this.#queues.delete(log.executionId);
-      this.#held.delete(queue);
+      this.#release(queue);
       this.#ready.delete(queue);
     } else this.#enqueue(queue);
   }
@@ -137,6 +137,12 @@ export class Outbox {
       this.#held.clear();
       this.sendMore();
     }, FIRST_REPORT_WAIT_MS);
+  }
+
+  #release(queue: ExecutionQueue): void {
+    if (!this.#held.delete(queue) || this.#held.size > 0) return;
+    clearTimeout(this.#heldTimer);
+    this.#heldTimer = undefined;
   }
 
   #nextMessage(): Buffer[] {

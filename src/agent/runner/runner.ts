@@ -7,6 +7,7 @@ import type { HostUser } from './executions/host-user.ts';
 import { prepareLaunch } from './executions/launch.ts';
 import { failure } from './executions/outcome.ts';
 import { type Instance, leaveInstance, takeInstance } from './instance.ts';
+import type { ExecutionLog } from './journal/execution-log.ts';
 import { Journal } from './journal/journal.ts';
 import { JournalWriter, type WriterState } from './journal/writer.ts';
 import { LinkSocket } from './link-socket.ts';
@@ -60,6 +61,8 @@ export class Runner {
   readonly #parts: RunnerParts;
   readonly #leave = Promise.withResolvers<void>();
   #waitingForRoom: (() => void)[] = [];
+  /** Processes that are not in the journal yet. */
+  #spawned: { log: ExecutionLog; pid: number }[] = [];
   #recovering = true;
   #stopping = false;
   #leaving = false;
@@ -83,6 +86,7 @@ export class Runner {
     this.#writer = new JournalWriter({
       journal: this.#journal,
       retryMs: diskRetryMs,
+      onWrite: () => this.#noteProcesses(),
       onWritten: () => this.#written(),
       onState: (state) => this.#writerState(state),
     });
@@ -152,10 +156,7 @@ export class Runner {
           this.#journal.report(log, kind, payload);
           this.#writer.schedule();
         },
-        spawned: (log, pid) => {
-          const identity = processIdentity(pid);
-          if (identity !== undefined) this.#journal.spawned(log, identity);
-        },
+        spawned: (log, pid) => this.#spawned.push({ log, pid }),
         killFailed: ({ executionId }, processes) =>
           runnerLog.warn(
             { [LOG_KEY.executionId]: executionId, [LOG_KEY.processes]: processes },
@@ -169,6 +170,15 @@ export class Runner {
         if (this.#writer.state.failing) this.#considerLeaving();
       },
     );
+  }
+
+  /** Adds the processes that were started since the last write, except those that have ended meanwhile. */
+  #noteProcesses(): void {
+    for (const { log, pid } of this.#spawned.splice(0)) {
+      if (this.#executions.get(log.executionId)?.state !== 'running') continue;
+      const identity = processIdentity(pid);
+      if (identity !== undefined) this.#journal.spawned(log, identity);
+    }
   }
 
   /** Settles when artifacts may be added: half of the journal is reserved for output and the ends of executions. */

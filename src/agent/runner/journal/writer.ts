@@ -4,6 +4,8 @@ export interface WriterOptions {
   journal: Journal;
   /** Delay after a write that failed. */
   retryMs: number;
+  /** Called before each write: the last moment for additions. */
+  onWrite: () => void;
   /** Called when the additions are on disk. */
   onWritten: () => void;
   /** Called with a changed state: whether output has to wait (`blocked`: quota or disk), and whether writes fail (`failing`). */
@@ -39,6 +41,7 @@ export class JournalWriter {
   readonly write = (): void => {
     this.stop();
     let failing = false;
+    this.#options.onWrite();
     try {
       this.#options.journal.flush();
     } catch {

@@ -14,7 +14,7 @@ import {
 } from '../../../../src/agent/runner/spawner/frames.ts';
 
 const ROOT = new URL('../../../../', import.meta.url).pathname;
-const SOURCES = ['main', 'buffer', 'frames', 'pipes', 'input', 'children', 'request', 'launch', 'tree'];
+const SOURCES = ['main', 'buffer', 'frames', 'pipes', 'input', 'children', 'starts', 'request', 'launch', 'tree'];
 const ROUNDS = 10_000;
 const PIECES = 20;
 /** Handles are not reused. */
