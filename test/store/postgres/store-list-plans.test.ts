@@ -1,6 +1,7 @@
 /** Each list reads about as many rows as it returns, whatever else is in the database, and no statement scans a large table. */
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Statement, StatementGroup } from '../../../src/store/postgres/connections/statement-group.ts';
 import { openPostgresStore } from '../../../src/store/postgres/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TestPostgres } from '../../helpers/postgres.ts';
@@ -22,24 +23,21 @@ interface Plan {
   'Rows Removed by Index Recheck'?: number;
   Plans?: Plan[];
 }
-interface Query {
-  text: string;
-  values?: unknown[];
-}
 
 let postgres: TestPostgres;
 let store: Store;
 let explainer: pg.Client;
 /** The SELECTs that were sent since the last clear. */
-const sent: Query[] = [];
+const sent: Statement[] = [];
 const query = pg.Client.prototype.query as (this: pg.Client, ...parameters: unknown[]) => unknown;
 
 beforeAll(async () => {
   postgres = await TestPostgres.start();
   const url = await postgres.schema();
-  pg.Client.prototype.query = function (this: pg.Client, ...parameters: [Query]) {
+  pg.Client.prototype.query = function (this: pg.Client, ...parameters: unknown[]) {
     const [first] = parameters;
-    if (/^\s*(SELECT|WITH)/.test(first.text ?? '')) sent.push(first);
+    if (first instanceof StatementGroup)
+      sent.push(...first.statements.filter(({ text }) => /^\s*(SELECT|WITH)/.test(text)));
     return query.apply(this, parameters);
   } as typeof pg.Client.prototype.query;
   store = await openPostgresStore({ url, version: 'test', now: () => 0 });

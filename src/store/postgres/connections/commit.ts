@@ -1,7 +1,8 @@
 /** Runs transactions and finds out their outcome: if the answer to COMMIT is lost, the outcome is looked up. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
-import { type Connection, connect, type Statement } from './connection.ts';
+import { type Connection, connect } from './connection.ts';
+import type { Statement } from './statement-group.ts';
 import { asStoreError, codeOf, isAnswer, isConflict, isReadOnly } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
@@ -50,8 +51,7 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
     transactionId = await begun;
   } catch (error) {
     await begun.catch(() => undefined);
-    if (isReadOnly(error)) connection.destroy();
-    else await rollBack(connection);
+    await end(connection, error);
     if (isConflict(error)) return { committed: false, error };
     throw asStoreError(error);
   }
@@ -64,7 +64,7 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
     const lost = { transactionId, processId, ...(done.disposable ? {} : { receipt: slot.id }) };
     return (await wasCommitted(address, lost)) ? { committed: true, result: done.result } : { committed: false, error };
   }
-  if (isReadOnly(error)) connection.destroy();
+  await end(connection, error);
   if (isConflict(error)) return { committed: false, error };
   throw asStoreError(error);
 }
@@ -74,16 +74,16 @@ async function commit(
   connection: Connection,
   last: readonly Statement[],
 ): Promise<{ error?: unknown; answered: boolean }> {
-  const sent = [...last, { text: 'COMMIT' }].map((statement) => connection.run(statement));
+  const sent = [...last, { name: 'commit', text: 'COMMIT' }].map((statement) => connection.run(statement));
   const answers = await Promise.allSettled(sent);
   const failed = answers.find((answer) => answer.status === 'rejected')?.reason as unknown;
-  const end = answers.at(-1);
+  const committed = answers.at(-1);
   // A COMMIT of a failed transaction is answered by ROLLBACK, without an error.
-  if (end?.status === 'fulfilled') {
-    if (end.value.command === 'COMMIT') return { answered: true };
-    return { error: failed ?? new Error(`COMMIT was answered by ${end.value.command}`), answered: true };
+  if (committed?.status === 'fulfilled') {
+    if (committed.value.command === 'COMMIT') return { answered: true };
+    return { error: failed ?? new Error(`COMMIT was answered by ${committed.value.command}`), answered: true };
   }
-  return { error: failed, answered: isAnswer(end?.reason) };
+  return { error: failed, answered: isAnswer(committed?.reason) };
 }
 
 /** Writes a receipt. It distinguishes this transaction from a later one with the same id, after a crash in which this one was lost. */
@@ -96,14 +96,16 @@ function receiptOf({ id }: ConnectionSlot): Statement {
 /** Begins a transaction and returns its id, by which it can be looked up. Sent together with the following statements. */
 async function begin(connection: Connection): Promise<string> {
   const [, rows] = await Promise.all([
-    connection.run({ text: 'BEGIN' }),
+    connection.run({ name: 'begin', text: 'BEGIN' }),
     connection.query<{ id: string }>({ name: 'transaction-id', text: 'SELECT pg_current_xact_id()::text AS id' }),
   ]);
   return rows[0]?.id ?? '';
 }
 
-async function rollBack(connection: Connection): Promise<void> {
-  await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
+/** Ends a transaction that failed. Another connection may find a primary. */
+async function end(connection: Connection, error: unknown): Promise<void> {
+  if (isReadOnly(error)) connection.destroy();
+  else await connection.run({ text: 'ROLLBACK' }).catch(() => connection.destroy());
 }
 
 /** A transaction whose COMMIT was not answered. `receipt`: the key of its receipt, if it writes one. */

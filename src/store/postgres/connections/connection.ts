@@ -1,16 +1,15 @@
 /** A connection to the primary: pipelined, with time-outs on both sides. */
-import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { StoreUnavailableError } from '../../store.ts';
 import { asStoreError } from './failures.ts';
+import {
+  type PendingStatement,
+  type PreparedStatements,
+  type Statement,
+  StatementGroup,
+  type StatementResult,
+} from './statement-group.ts';
 import type { DatabaseAddress, Target } from './url.ts';
-
-export interface Statement {
-  text: string;
-  values?: unknown[];
-  /** Prepared once for each connection under this name. */
-  name?: string;
-}
 
 export interface Connection {
   /** Sends a statement without waiting for the answers to earlier ones. */
@@ -40,19 +39,25 @@ const TIMEOUTS = {
 const { INT8 } = pg.types.builtins;
 
 /** Parses integers as numbers: every integer in the schema fits into a double. */
-const types = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
-    return oid === INT8 ? (text: string) => Number(text) : pg.types.getTypeParser(oid, format as 'text');
-  },
-};
+function parserOf(typeId: number): (text: string) => unknown {
+  return typeId === INT8 ? Number : pg.types.getTypeParser(typeId, 'text');
+}
 
-/** Connects to the first host that is a primary, and runs `settings` first. Rejects with StoreUnavailableError if there is none. */
-export async function connect(address: DatabaseAddress, settings?: Statement): Promise<Connection> {
+export interface ConnectionOptions {
+  /** A statement that runs first. */
+  settings?: Statement;
+  /** Statements of one turn belong to one transaction: one that fails ends those after it too. */
+  isExclusive?: boolean;
+}
+
+/** Connects to the first host that is a primary. Rejects with StoreUnavailableError if there is none. */
+export async function connect(address: DatabaseAddress, options: ConnectionOptions = {}): Promise<Connection> {
+  const { settings, isExclusive = false } = options;
   const failures: string[] = [];
   for (const target of address.targets) {
     for (const ssl of address.encryptions) {
       try {
-        const connection = await open(address, target, ssl);
+        const connection = await open(address, { target, ssl, isExclusive });
         if (settings !== undefined) await connection.run(settings);
         return connection;
       } catch (error) {
@@ -63,11 +68,14 @@ export async function connect(address: DatabaseAddress, settings?: Statement): P
   throw new StoreUnavailableError(`no primary can be reached (${failures.join('; ')})`);
 }
 
-async function open(
-  address: DatabaseAddress,
-  { host, port }: Target,
-  ssl: DatabaseAddress['encryptions'][number],
-): Promise<Connection> {
+interface Dialled {
+  target: Target;
+  ssl: DatabaseAddress['encryptions'][number];
+  isExclusive: boolean;
+}
+
+async function open(address: DatabaseAddress, { target, ssl, isExclusive }: Dialled): Promise<Connection> {
+  const { host, port } = target;
   const client = new pg.Client({
     host,
     port,
@@ -79,11 +87,10 @@ async function open(
     connectionTimeoutMillis: address.connectTimeoutMs,
     keepAlive: true,
     pipeline: true,
-    types,
     ...(address.options !== undefined && { options: address.options }),
     ...TIMEOUTS,
   });
-  const connection = wrap(client);
+  const connection = wrap(client, isExclusive);
   try {
     await client.connect();
     const [state] = await connection.query<{ standby: boolean; pid: number }>({
@@ -97,26 +104,23 @@ async function open(
   }
 }
 
-function wrap(client: pg.Client): Connection {
+function wrap(client: pg.Client, isExclusive: boolean): Connection {
   let alive = true;
   const dead = (): void => {
     alive = false;
   };
   // Without a listener the loss of a connection would end the process. A caller that waits for an answer gets the error from its query.
   client.on('error', dead).on('end', dead);
-  const ask = async (statement: Statement) => {
-    sendTogether(client.connection.stream);
-    try {
-      return await client.query(statement);
-    } catch (error) {
+  const sender = new StatementSender(client, isExclusive);
+  const ask = (statement: Statement) =>
+    sender.send(statement).catch((error: unknown) => {
       throw asPostgresError(error);
-    }
-  };
+    });
   return {
     query: async <Row extends object>(statement: Statement) => (await ask(statement)).rows as Row[],
     run: async (statement) => {
-      const { command, rowCount } = await ask(statement);
-      return { command, count: rowCount ?? 0 };
+      const { command, count } = await ask(statement);
+      return { command, count };
     },
     processId: 0,
     lost: new Promise((resolve) => void client.once('end', resolve).once('error', () => resolve())),
@@ -136,10 +140,33 @@ function wrap(client: pg.Client): Connection {
 }
 
 /** Sends the statements of one turn of the event loop in one packet: a write for each would be the largest cost of a statement. */
-function sendTogether(stream: Duplex): void {
-  if (stream.writableCorked > 0) return;
-  stream.cork();
-  process.nextTick(() => stream.uncork());
+class StatementSender {
+  readonly #client: pg.Client;
+  readonly #isExclusive: boolean;
+  readonly #prepared: PreparedStatements = new Map();
+  #pending: PendingStatement[] = [];
+
+  constructor(client: pg.Client, isExclusive: boolean) {
+    this.#client = client;
+    this.#isExclusive = isExclusive;
+  }
+
+  send(statement: Statement): Promise<StatementResult> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ statement, resolve, reject });
+      if (this.#pending.length === 1) process.nextTick(() => this.#sendAll());
+    });
+  }
+
+  #sendAll(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    const groups = this.#isExclusive ? [pending] : pending.map((one) => [one]);
+    const { stream } = this.#client.connection;
+    stream.cork();
+    for (const group of groups) this.#client.query(new StatementGroup(group, this.#prepared, parserOf));
+    stream.uncork();
+  }
 }
 
 const asPostgresError = asStoreError;

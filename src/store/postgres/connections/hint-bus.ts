@@ -28,7 +28,7 @@ export class HintBus {
 
   /** Sends hints. Rejects with StoreUnavailableError; then the hints are lost. */
   async send(hints: readonly Hint[]): Promise<void> {
-    this.#sender ??= connect(this.#address, NOT_DURABLE);
+    this.#sender ??= connect(this.#address, { settings: NOT_DURABLE });
     const dialled = this.#sender;
     try {
       const connection = await dialled;

@@ -1,7 +1,8 @@
 /** Connections that are opened on demand and replaced when they are lost. */
 import { randomUUID } from 'node:crypto';
 import { StoreUnavailableError } from '../../store.ts';
-import { type Connection, connect, type Statement } from './connection.ts';
+import { type Connection, type ConnectionOptions, connect } from './connection.ts';
+import type { Statement } from './statement-group.ts';
 import { asStoreError } from './failures.ts';
 import type { DatabaseAddress } from './url.ts';
 
@@ -16,20 +17,19 @@ export class ConnectionSlot {
   /** The key of the receipts of its transactions. */
   readonly id = randomUUID();
   readonly #address: DatabaseAddress;
-  readonly #settings: Statement | undefined;
+  readonly #options: ConnectionOptions | undefined;
   #connection: Promise<Connection> | undefined;
   #closed = false;
 
-  /** `settings`: a statement that each new connection runs first. */
-  constructor(address: DatabaseAddress, settings?: Statement) {
+  constructor(address: DatabaseAddress, options?: ConnectionOptions) {
     this.#address = address;
-    this.#settings = settings;
+    this.#options = options;
   }
 
   /** Returns the connection, opened if necessary. Rejects with StoreUnavailableError. */
   async get(): Promise<Connection> {
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
-    this.#connection ??= connect(this.#address, this.#settings);
+    this.#connection ??= connect(this.#address, this.#options);
     const dialled = this.#connection;
     try {
       const connection = await dialled;
@@ -55,7 +55,7 @@ export class Readers {
   #turn = 0;
 
   constructor(address: DatabaseAddress, count: number) {
-    this.#slots = Array.from({ length: count }, () => new ConnectionSlot(address, BY_INDEX));
+    this.#slots = Array.from({ length: count }, () => new ConnectionSlot(address, { settings: BY_INDEX }));
   }
 
   /** Reads, and reads once more if the connection was lost meanwhile. Rejects with StoreUnavailableError. */

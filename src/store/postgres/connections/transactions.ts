@@ -1,7 +1,8 @@
 /** Runs transactions of several round trips, each with exclusive use of a connection. */
 import { StoreUnavailableError } from '../../store.ts';
 import { type Body, transact } from './commit.ts';
-import type { Connection, Statement } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { Statement } from './statement-group.ts';
 import { asStoreError } from './failures.ts';
 import { ConnectionSlot } from './slots.ts';
 import type { DatabaseAddress } from './url.ts';
@@ -20,7 +21,7 @@ export class Transactions {
 
   constructor(address: DatabaseAddress, connections: number) {
     this.#address = address;
-    this.#slots = Array.from({ length: connections }, () => new ConnectionSlot(address));
+    this.#slots = Array.from({ length: connections }, () => new ConnectionSlot(address, { isExclusive: true }));
     this.#free = [...this.#slots];
   }
 

@@ -1,5 +1,5 @@
 /** Writes many rows in few statements. */
-import type { Statement } from '../connections/connection.ts';
+import type { Statement } from '../connections/statement-group.ts';
 
 /** Maximum number of parameters of one statement (the protocol counts them in 16 bits). */
 const MAX_PARAMETERS = 60_000;

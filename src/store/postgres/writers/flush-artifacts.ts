@@ -1,7 +1,7 @@
 /** Writes the artifacts of a batch of writes, in the order of the decisions. */
 import type { ArtifactStep } from '../../../core/decisions/artifacts.ts';
 import type { ArtifactWrite, BatchArtifacts } from './batch-artifacts.ts';
-import type { Statement } from '../connections/connection.ts';
+import type { Statement } from '../connections/statement-group.ts';
 
 const BEGIN = `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, created_at, expires_at)
   VALUES ($1, $2, $3, $4, $5, $6)`;

@@ -3,7 +3,7 @@ import { labelsOf } from '../../../core/machines/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 import { bulk } from './bulk.ts';
 import { HISTORY } from './history.ts';
-import type { Statement } from '../connections/connection.ts';
+import type { Statement } from '../connections/statement-group.ts';
 
 const INSERT = `INSERT INTO machines (id, public_id, created_at, last_transition_at, last_progress_at)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])`;

@@ -2,7 +2,8 @@
 import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import type { Loaded } from './batch.ts';
-import type { Connection, Statement } from '../connections/connection.ts';
+import type { Connection } from '../connections/connection.ts';
+import type { Statement } from '../connections/statement-group.ts';
 import { type Doubts, keyOf, type Needs } from './needs.ts';
 import { HISTORY } from './history.ts';
 import { SELECT_ARTIFACT } from './select-artifact.ts';

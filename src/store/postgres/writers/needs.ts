@@ -1,6 +1,6 @@
 /** The declaration of a use case for a batch: the rows to load and lock, and the work to run on them. */
 import type { Actor, Idempotency } from '../../store.ts';
-import type { Statement } from '../connections/connection.ts';
+import type { Statement } from '../connections/statement-group.ts';
 import type { Batch } from './batch.ts';
 
 /** The parts of a hello that reveal dispatches which the database may have lost. */

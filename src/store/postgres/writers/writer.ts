@@ -49,7 +49,7 @@ export class Writer {
 
   constructor(address: DatabaseAddress, hooks: WriterHooks) {
     this.#address = address;
-    this.#slot = new ConnectionSlot(address, PLANNED_ONCE);
+    this.#slot = new ConnectionSlot(address, { settings: PLANNED_ONCE, isExclusive: true });
     this.#hooks = hooks;
   }
 
