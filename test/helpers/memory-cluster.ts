@@ -124,7 +124,12 @@ export class MemoryCluster {
         p.reached();
         const alive = this.#live.has(id());
         if (!alive) p.registerAnew();
-        return { outcome: alive ? 'alive' : 'reaped', live: this.#live.size, clockOffsetMs: this.clockOffsetMs };
+        return {
+          outcome: alive ? 'alive' : 'reaped',
+          live: this.#live.size,
+          isAlone: alive && this.#live.size === 1,
+          clockOffsetMs: this.clockOffsetMs,
+        };
       },
       claimKey: async () => true,
       sealedSecrets: async () => undefined,

@@ -92,7 +92,10 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const now = deps.now ?? clock?.now ?? Date.now;
   const log = deps.logger;
   const observer = deps.observer ?? observeAll([]);
-  const live = new Live(store, { hearsAll: store.cluster === undefined });
+  // Reports that reach another server although the agent is connected here are found by a hint or a poll.
+  const live: Live = new Live(store, {
+    hearsAll: (machineId) => !store.cluster || sessions.ready(machineId) !== undefined,
+  });
   const commits = new CommitNotifier();
   const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
   const usage = new UsageQueries();

@@ -42,6 +42,8 @@ export interface Heartbeat {
   outcome: 'alive' | 'reaped';
   /** Servers that live and do not drain, including this one if it does not. */
   live: number;
+  /** No other server is registered, not even one that drains. */
+  isAlone: boolean;
   /** The database's clock minus this server's, ms. */
   clockOffsetMs: number;
 }

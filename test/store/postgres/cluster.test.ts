@@ -43,9 +43,14 @@ async function connect(store: Store, runnerInstance = 'runner-1') {
 test('each server has its own id, and knows how many are alive', async () => {
   const { one, two } = await twoServers();
   expect(one.cluster.replicaId).not.toBe(two.cluster.replicaId);
-  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive', live: 2 });
+  const both = { outcome: 'alive', live: 2, isAlone: false };
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject(both);
   const draining = await two.cluster.heartbeat({ draining: true });
   expect(draining).toMatchObject({ outcome: 'alive', live: 1 });
+  // Clients still wait on a server that drains, so that it is told of commits.
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ live: 1, isAlone: false });
+  await two.cluster.leave();
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ live: 1, isAlone: true });
   expect(Math.abs(draining.clockOffsetMs)).toBeLessThan(5000);
 });
 

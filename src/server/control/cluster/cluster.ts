@@ -54,6 +54,7 @@ export class Cluster {
     this.#answers = new PendingAnswers(cluster);
     this.#hints = new HintChannel({
       cluster,
+      isAlone: () => this.#replica.isAlone,
       parts: {
         execution: (executionId, progress) => this.#repair.execution(executionId, progress),
         machine: (machineId) => this.#repair.machine(machineId),

@@ -27,14 +27,21 @@ export interface HintedParts {
 export class HintChannel implements CommitListener, HintListener {
   readonly #cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
   readonly #parts: HintedParts;
+  readonly #isAlone: () => boolean;
   readonly #executions = new Map<string, number>();
   readonly #others = new Map<string, Hint>();
   #timer: NodeJS.Timeout | undefined;
   #stop: (() => Promise<void>) | undefined;
 
-  constructor(p: { cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>; parts: HintedParts }) {
+  /** `isAlone`: there is no other server to send hints to. */
+  constructor(p: {
+    cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
+    parts: HintedParts;
+    isAlone: () => boolean;
+  }) {
     this.#cluster = p.cluster;
     this.#parts = p.parts;
+    this.#isAlone = p.isAlone;
   }
 
   start(): void {
@@ -49,7 +56,7 @@ export class HintChannel implements CommitListener, HintListener {
   committed(execution: Execution): void {
     const { executionId, lastSequence } = execution;
     // No client of another server can wait for a new execution yet.
-    if (lastSequence <= FIRST_SEQUENCE) return;
+    if (lastSequence <= FIRST_SEQUENCE || this.#isAlone()) return;
     this.#executions.set(executionId, Math.max(progressOf(execution), this.#executions.get(executionId) ?? 0));
     this.#sendSoon();
   }

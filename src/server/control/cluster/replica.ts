@@ -35,6 +35,7 @@ export class Replica {
   /** Time of a monotonic clock, ms. */
   #lastBeatAt = Number.NEGATIVE_INFINITY;
   #live = 1;
+  #isAlone = false;
   #draining = false;
   #stopped = false;
   #shed = false;
@@ -56,6 +57,11 @@ export class Replica {
   /** Number of servers that share the load, at least one. */
   get live(): number {
     return Math.max(1, this.#live);
+  }
+
+  /** No other server was registered at the last heartbeat. One that registers later is known after the next. */
+  get isAlone(): boolean {
+    return this.#isAlone;
   }
 
   /** Records that this server stops, and makes it not ready for load balancers. The caller disconnects the agents. */
@@ -96,10 +102,11 @@ export class Replica {
   }
 
   async #beat(): Promise<void> {
-    const { outcome, live, clockOffsetMs } = await this.#deps.cluster.heartbeat({ draining: this.#draining });
+    const { outcome, live, isAlone, clockOffsetMs } = await this.#deps.cluster.heartbeat({ draining: this.#draining });
     this.#lastBeatAt = performance.now();
     this.#shed = false;
     this.#live = live;
+    this.#isAlone = isAlone;
     this.#deps.clock.offsetMs = clockOffsetMs;
     if (outcome === 'reaped') this.#deps.reaped();
   }

@@ -25,11 +25,14 @@ export class Live implements CommitListener {
   readonly #waits = new Set<() => void>();
   /** The state of the executions that this server changed last. */
   readonly #lately = new Map<string, Execution>();
-  readonly #hearsAll: boolean;
+  readonly #hearsAll: (machineId: string) => boolean;
   #closed = false;
 
-  /** `hearsAll`: whether `committed` is called for every commit, because no other server commits to the store. */
-  constructor(store: Pick<Store, 'getExecution'>, { hearsAll = false }: { hearsAll?: boolean } = {}) {
+  /** `hearsAll`: whether `committed` is called for every commit, because no other server commits to executions of this machine now. */
+  constructor(
+    store: Pick<Store, 'getExecution'>,
+    { hearsAll = () => false }: { hearsAll?: (machineId: string) => boolean } = {},
+  ) {
     this.#store = store;
     this.#hearsAll = hearsAll;
   }
@@ -98,7 +101,7 @@ export class Live implements CommitListener {
   }
 
   #remember(execution: Execution): void {
-    if (!this.#hearsAll) return;
+    if (!this.#hearsAll(execution.machineId)) return;
     this.#lately.delete(execution.executionId);
     this.#lately.set(execution.executionId, execution);
     const [oldest] = this.#lately.keys();

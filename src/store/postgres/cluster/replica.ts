@@ -2,6 +2,7 @@
  * This server's row among the replicas of the cluster: a heartbeat by the database's clock. A server without a heartbeat for too long is
  * declared dead by any other, which frees its machines.
  */
+import type { Heartbeat } from '../../roles/cluster.ts';
 import { StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
 import { Batch } from '../writers/batch.ts';
@@ -56,7 +57,7 @@ export class Replica {
    * Sends a heartbeat, and frees the machines of servers without heartbeats. `alive`: this server was not declared dead; otherwise it has
    * registered again. `live`: number of servers that share the load. Rejects with StoreUnavailableError.
    */
-  async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean; live: number; clockOffsetMs: number }> {
+  async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean } & Omit<Heartbeat, 'outcome'>> {
     const { transactions, now } = this.#options;
     const values = [this.#id, draining, now(), REPLICA_DEAD_AFTER_MS];
     const [clockOffsetMs, [beat]] = await Promise.all([
@@ -66,7 +67,8 @@ export class Replica {
     const isAlive = beat?.is_alive === true;
     if (!isAlive) await transactions.poll((connection) => this.#register(connection));
     if (beat?.is_other_dead === true) await transactions.run((connection) => reap(connection, now()));
-    return { alive: isAlive, live: (beat?.live ?? 0) + (isAlive || draining ? 0 : 1), clockOffsetMs };
+    const live = (beat?.live ?? 0) + (isAlive || draining ? 0 : 1);
+    return { alive: isAlive, live, isAlone: isAlive && beat.is_alone, clockOffsetMs };
   }
 
   async #register(connection: Connection): Promise<void> {
@@ -85,6 +87,7 @@ export class Replica {
 interface Beat {
   is_alive: boolean;
   live: number;
+  is_alone: boolean;
   is_other_dead: boolean;
 }
 
@@ -108,6 +111,7 @@ const BEAT = `WITH beat AS (
   tick AS (${tick('$3::bigint', '$4::bigint')})
   SELECT EXISTS (SELECT 1 FROM beat) AS is_alive,
     count(*) FILTER (WHERE CASE id WHEN $1 THEN NOT $2::boolean ELSE ${REPLICA_ALIVE} AND NOT draining END) AS live,
+    count(*) = 1 AS is_alone,
     coalesce(bool_or(id <> $1 AND NOT ${REPLICA_ALIVE}), false) AS is_other_dead
   FROM replicas`;
 

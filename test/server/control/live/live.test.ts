@@ -8,7 +8,7 @@ const RUNNING = storedExecution({ status: 'running', lastSequence: 2 });
 const ENDED = storedExecution({ status: 'succeeded', lastSequence: 3 });
 
 /** A Live over a store that holds one execution and counts its reads. */
-function liveOver(stored: Execution | undefined, options: { hearsAll?: boolean } = {}) {
+function liveOver(stored: Execution | undefined, options: { hearsAll?: (machineId: string) => boolean } = {}) {
   const reads: number[] = [];
   const live = new Live(
     {
@@ -56,7 +56,7 @@ describe('waitForEnd', () => {
   });
 
   test('does not read the store again after the last commit, if no other server commits', async () => {
-    const { live, reads } = liveOver(RUNNING, { hearsAll: true });
+    const { live, reads } = liveOver(RUNNING, { hearsAll: (machineId) => machineId === QUEUED.machineId });
     live.committed(QUEUED);
     const waiting = wait(live, QUEUED);
     live.committed(ENDED);
@@ -65,7 +65,7 @@ describe('waitForEnd', () => {
   });
 
   test('reads the store if a later commit was seen before the wait began', async () => {
-    const { live, reads } = liveOver(ENDED, { hearsAll: true });
+    const { live, reads } = liveOver(ENDED, { hearsAll: () => true });
     live.committed(QUEUED);
     live.committed(ENDED);
     expect(await wait(live, QUEUED)).toBe(ENDED);
