@@ -2,6 +2,7 @@
  * The state on which a batch of use cases works: the rows that they need, loaded and locked, and their changes, which are written in one
  * flush.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type {
   ExecutionChange,
   ExecutionRecord,
@@ -50,6 +51,8 @@ export interface TouchedKey {
   key: string;
   /** The resource that the key is bound to at the end. Undefined: the key is free. */
   bound?: BoundKey;
+  /** Its row, if this transaction has written that on trial. */
+  trial?: BoundKey;
   changed: boolean;
 }
 
@@ -78,7 +81,10 @@ export class Batch implements Transaction {
     for (const [name, { bound, isTrial }] of loaded.keys) {
       const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);
       // A key inserted on trial is free until a use case binds it. Otherwise the flush deletes it.
-      this.keys.set(name, isTrial ? { apiKeyId, key, changed: true } : { apiKeyId, key, bound, changed: false });
+      this.keys.set(
+        name,
+        isTrial ? { apiKeyId, key, trial: bound, changed: true } : { apiKeyId, key, bound, changed: false },
+      );
     }
   }
 
@@ -93,7 +99,11 @@ export class Batch implements Transaction {
   bind(idempotency: Idempotency | undefined, resource: string): void {
     if (idempotency === undefined) return;
     const { apiKeyId, key, digest, expiresAt } = idempotency;
-    this.keys.set(keyOf(idempotency), { apiKeyId, key, bound: { digest, resource, expiresAt }, changed: true });
+    const bound = { digest, resource, expiresAt };
+    const trial = this.keys.get(keyOf(idempotency))?.trial;
+    // The first use case of a key finds its row as it would write it.
+    const changed = trial === undefined || !isDeepStrictEqual(trial, bound);
+    this.keys.set(keyOf(idempotency), { apiKeyId, key, bound, changed });
   }
 
   queue(machineId: string): MachineQueue | undefined {

@@ -1,7 +1,7 @@
 /** Writes the machines of a batch of writes. */
 import { labelsOf } from '../../../core/machines/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
-import { bulk } from './bulk.ts';
+import { bulk, each, rowsStatement } from './bulk.ts';
 import { HISTORY } from './history.ts';
 import type { Statement } from '../connections/statement-group.ts';
 
@@ -23,10 +23,12 @@ const UPDATE = `UPDATE machines m SET vcpu = u.vcpu, memory_mib = u.memory_mib, 
     attributes, provider_state, last_operation, last_error, failed_for_good, resizing, sleep_reason, expected_at, host,
     agent_labels, own_labels, name)
   WHERE m.id = u.id`;
-const SAVE_COUNTERS = `UPDATE machines m SET waiting = u.waiting, waiting_bytes = u.waiting_bytes,
-    last_dispatch_number = u.last_dispatch_number
-  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (id, waiting, waiting_bytes, last_dispatch_number)
-  WHERE m.id = u.id`;
+const SAVE_COUNTERS = rowsStatement(
+  'save-counters',
+  { id: 'bigint', waiting: 'bigint', waiting_bytes: 'bigint', last_dispatch_number: 'bigint' },
+  (rows) => `UPDATE machines m SET waiting = u.waiting, waiting_bytes = u.waiting_bytes,
+    last_dispatch_number = u.last_dispatch_number FROM ${rows} WHERE m.id = u.id`,
+);
 /** Saves the owners of connections, with the present history of the database, which their hello has seen. */
 const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner,
     history = CASE WHEN u.owner IS NULL THEN m.history ELSE (SELECT ${HISTORY}) END
@@ -68,7 +70,7 @@ export function machineStatements(machines: BatchMachines): Statement[] {
       DROP_OPERATIONS,
       idle.map(({ record }) => [record.key]),
     ),
-    ...bulk('save-counters', SAVE_COUNTERS, withChange('counters').map(countersOf)),
+    ...each(SAVE_COUNTERS, withChange('counters').map(countersOf)),
     ...bulk(
       'save-owners',
       SAVE_OWNERS,

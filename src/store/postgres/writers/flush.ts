@@ -2,7 +2,7 @@
 import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
 import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
 import type { Batch, Touched } from './batch.ts';
-import { bulk, rows } from './bulk.ts';
+import { bulk, each, insertStatement, rows, rowsStatement } from './bulk.ts';
 import type { Statement } from '../connections/statement-group.ts';
 import { artifactStatements } from './flush-artifacts.ts';
 import { machineStatements } from './flush-machines.ts';
@@ -15,15 +15,14 @@ export function flushStatements(batch: Batch): Statement[] {
   const ended = changed.filter((touched) => touched.ended);
   return [
     ...machineStatements(batch.machines),
-    ...bulk(
-      'insert-executions',
+    ...each(
       INSERT_EXECUTIONS,
       created.map((touched) => [...stateOf(touched), readAt(touched), touched.record.execution.isTerminal === true]),
     ),
-    ...bulk('insert-requests', INSERT_REQUESTS, created.map(requestOf)),
+    ...each(INSERT_REQUESTS, created.map(requestOf)),
     ...sealStatements(created),
-    ...bulk('update-executions', UPDATE_EXECUTIONS, updated.map(stateOf)),
-    ...bulk('insert-lifecycle', INSERT_LIFECYCLE, changed.flatMap(lifecycleOf)),
+    ...each(UPDATE_EXECUTIONS, updated.map(stateOf)),
+    ...each(INSERT_LIFECYCLE, changed.flatMap(lifecycleOf)),
     ...rows(INSERT_OUTPUT, changed.flatMap(outputOf)),
     ...rows(INSERT_STREAMED, changed.flatMap(streamedOf)),
     ...releaseStatements(changed.filter((touched) => touched.releases)),
@@ -33,36 +32,60 @@ export function flushStatements(batch: Batch): Statement[] {
       WIPE,
       ended.filter(({ newExecution }) => newExecution === undefined).map(({ record }) => [record.key]),
     ),
-    ...bulk('insert-callbacks', INSERT_CALLBACKS, ended.flatMap(callbackOf)),
+    ...each(INSERT_CALLBACKS, ended.flatMap(callbackOf)),
     ...artifactStatements(batch.artifacts),
     ...keyStatements(batch),
   ];
 }
 
-const INSERT_EXECUTIONS = `INSERT INTO executions (id, machine_id, public_id, created_at, expires_at, status, started_at,
-    completed_at, cancel_requested_at, cancelled_by, dispatched_to, dispatch_number, exit_code, signal, error_code, error_message,
-    stdout_bytes, stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, usage,
-    output_read_at, is_terminal)
-  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
-    $17::bigint[], $18::bigint[], $19::boolean[], $20::bigint[], $21::bigint[], $22::boolean[], $23::bigint[], $24::bigint[],
-    $25::bigint[], $26::text[], $27::text[], $28::text[], $29::bigint[], $30::boolean[])`;
-const UPDATE_EXECUTIONS = `UPDATE executions e SET status = u.status, started_at = u.started_at, completed_at = u.completed_at,
-    cancel_requested_at = u.cancel_requested_at, cancelled_by = u.cancelled_by, dispatched_to = u.dispatched_to,
-    dispatch_number = u.dispatch_number, exit_code = u.exit_code, signal = u.signal, error_code = u.error_code,
-    error_message = u.error_message, stdout_bytes = u.stdout_bytes, stdout_kept = u.stdout_kept,
-    stdout_truncated = u.stdout_truncated, stderr_bytes = u.stderr_bytes, stderr_kept = u.stderr_kept,
-    stderr_truncated = u.stderr_truncated, last_sequence = u.last_sequence, last_event_at = u.last_event_at, reported = u.reported,
-    output_mode = u.output_mode, artifacts = u.artifacts, usage = u.usage
-  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::text[],
-    $17::bigint[], $18::bigint[], $19::boolean[], $20::bigint[], $21::bigint[], $22::boolean[], $23::bigint[], $24::bigint[],
-    $25::bigint[], $26::text[], $27::text[], $28::text[]) AS u (id, machine_id, public_id, created_at, expires_at, status, started_at, completed_at,
-    cancel_requested_at, cancelled_by, dispatched_to, dispatch_number, exit_code, signal, error_code, error_message, stdout_bytes,
-    stdout_kept, stdout_truncated, stderr_bytes, stderr_kept, stderr_truncated, last_sequence, last_event_at, reported, output_mode, artifacts, usage)
-  WHERE e.id = u.id`;
+/** The columns of the state of an execution, in the order of `stateOf`. */
+const STATE_COLUMNS = {
+  id: 'bigint',
+  machine_id: 'bigint',
+  public_id: 'text',
+  created_at: 'bigint',
+  expires_at: 'bigint',
+  status: 'text',
+  started_at: 'bigint',
+  completed_at: 'bigint',
+  cancel_requested_at: 'bigint',
+  cancelled_by: 'text',
+  dispatched_to: 'text',
+  dispatch_number: 'bigint',
+  exit_code: 'bigint',
+  signal: 'bigint',
+  error_code: 'text',
+  error_message: 'text',
+  stdout_bytes: 'bigint',
+  stdout_kept: 'bigint',
+  stdout_truncated: 'boolean',
+  stderr_bytes: 'bigint',
+  stderr_kept: 'bigint',
+  stderr_truncated: 'boolean',
+  last_sequence: 'bigint',
+  last_event_at: 'bigint',
+  reported: 'bigint',
+  output_mode: 'text',
+  artifacts: 'text',
+  usage: 'text',
+} as const;
+const INSERT_EXECUTIONS = insertStatement('insert-executions', 'executions', {
+  ...STATE_COLUMNS,
+  output_read_at: 'bigint',
+  is_terminal: 'boolean',
+});
+const UNCHANGING = ['id', 'machine_id', 'public_id', 'created_at', 'expires_at'];
+const SET_STATE = Object.keys(STATE_COLUMNS)
+  .filter((column) => !UNCHANGING.includes(column))
+  .map((column) => `${column} = u.${column}`)
+  .join(', ');
+const UPDATE_EXECUTIONS = rowsStatement(
+  'update-executions',
+  STATE_COLUMNS,
+  (rows) => `UPDATE executions e SET ${SET_STATE} FROM ${rows} WHERE e.id = u.id`,
+);
 
-/** Returns the values in the order of the two statements above. */
+/** Returns the values in the order of STATE_COLUMNS. */
 function stateOf({ record }: Touched): unknown[] {
   const { key, machineKey, execution, kept, lastEventAt } = record;
   return [
@@ -97,10 +120,20 @@ function stateOf({ record }: Touched): unknown[] {
   ];
 }
 
-const INSERT_REQUESTS = `INSERT INTO requests (execution_id, command, cwd, env_keys, "user", timeout_ms, stdin_mode,
-    callback_url, created_by, queued_bytes, artifacts, launch)
-  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-    $9::text[], $10::bigint[], $11::text[], $12::text[])`;
+const INSERT_REQUESTS = insertStatement('insert-requests', 'requests', {
+  execution_id: 'bigint',
+  command: 'text',
+  cwd: 'text',
+  env_keys: 'text',
+  user: 'text',
+  timeout_ms: 'bigint',
+  stdin_mode: 'text',
+  callback_url: 'text',
+  created_by: 'text',
+  queued_bytes: 'bigint',
+  artifacts: 'text',
+  launch: 'text',
+});
 
 function requestOf({ record }: Touched): unknown[] {
   const { executionId: _, ...request } = record.execution;
@@ -120,11 +153,17 @@ function requestOf({ record }: Touched): unknown[] {
   ];
 }
 
-const INSERT_LIFECYCLE = `INSERT INTO events (execution_id, sequence, at, type, status, exit_code, signal, error_code,
-    error_message)
-  SELECT execution_id, sequence, at, 'lifecycle', status, exit_code, signal, error_code, error_message
-  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
-    AS u (execution_id, sequence, at, status, exit_code, signal, error_code, error_message)`;
+const INSERT_LIFECYCLE = insertStatement('insert-lifecycle', 'events', {
+  execution_id: 'bigint',
+  sequence: 'bigint',
+  at: 'bigint',
+  type: 'text',
+  status: 'text',
+  exit_code: 'bigint',
+  signal: 'bigint',
+  error_code: 'text',
+  error_message: 'text',
+});
 
 function lifecycleOf({ record, entries }: Touched): unknown[][] {
   return entries.flatMap((entry) =>
@@ -134,6 +173,7 @@ function lifecycleOf({ record, entries }: Touched): unknown[][] {
             record.key,
             entry.sequence,
             entry.at,
+            entry.type,
             entry.status,
             entry.exitCode,
             entry.signal,
@@ -205,17 +245,23 @@ function sealStatements(created: readonly Touched[]): Statement[] {
 }
 
 const WIPE = 'DELETE FROM sealed_inputs WHERE execution_id = ANY($1::bigint[])';
-const INSERT_CALLBACKS = `INSERT INTO callbacks (execution_id, created_at, due_at)
-  SELECT id, at, at FROM unnest($1::bigint[], $2::bigint[]) AS u (id, at)`;
+const INSERT_CALLBACKS = insertStatement('insert-callbacks', 'callbacks', {
+  execution_id: 'bigint',
+  created_at: 'bigint',
+  due_at: 'bigint',
+});
 
 function callbackOf({ record: { key, execution } }: Touched): unknown[][] {
-  return execution.callbackUrl === undefined ? [] : [[key, execution.completedAt]];
+  return execution.callbackUrl === undefined ? [] : [[key, execution.completedAt, execution.completedAt]];
 }
 
 const FREE_KEYS = 'DELETE FROM idempotency WHERE (api_key, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))';
-const BIND_KEYS = `UPDATE idempotency i SET digest = u.digest, resource = u.resource, expires_at = u.expires_at
-  FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bigint[]) AS u (api_key, key, digest, resource, expires_at)
-  WHERE i.api_key = u.api_key AND i.key = u.key`;
+const BIND_KEYS = rowsStatement(
+  'bind-keys',
+  { api_key: 'text', key: 'text', digest: 'bytea', resource: 'text', expires_at: 'bigint' },
+  (rows) => `UPDATE idempotency i SET digest = u.digest, resource = u.resource, expires_at = u.expires_at
+    FROM ${rows} WHERE i.api_key = u.api_key AND i.key = u.key`,
+);
 
 /** Updates or deletes the rows of Idempotency-Keys. Loading has inserted a row for each key of the batch. */
 function keyStatements(batch: Batch): Statement[] {
@@ -224,5 +270,5 @@ function keyStatements(batch: Batch): Statement[] {
   const bound = changed.flatMap(({ apiKeyId, key, bound: value }) =>
     value === undefined ? [] : [[apiKeyId, key, value.digest, value.resource, value.expiresAt]],
   );
-  return [...bulk('free-keys', FREE_KEYS, free), ...bulk('bind-keys', BIND_KEYS, bound)];
+  return [...bulk('free-keys', FREE_KEYS, free), ...each(BIND_KEYS, bound)];
 }
