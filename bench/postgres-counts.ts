@@ -1,5 +1,5 @@
 /**
- * Counts for each execution in PostgreSQL, one at a time: statements, round trips and bytes of the write-ahead log. A proxy between the
+ * Counts for each execution in PostgreSQL, at 1 and 32 at a time: statements, round trips and bytes of the write-ahead log. A proxy between the
  * store and the database reads the messages (https://www.postgresql.org/docs/current/protocol-message-formats.html).
  */
 import { once } from 'node:events';
@@ -7,10 +7,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { REPORT_KIND } from '../src/core/report.ts';
 import { openPostgresStore } from '../src/store/postgres/store.ts';
 import { TestPostgres } from '../test/helpers/postgres.ts';
-import { say, TINY } from './rounds.ts';
+import { inParallel, say, TINY } from './rounds.ts';
 import { connectMachine, createIn, MACHINE } from './store-machine.ts';
 
-const EXECUTIONS = TINY ? 20 : 400;
+const EXECUTIONS = TINY ? 64 : 640;
+const WIDTHS = [1, 32];
 const EXECUTE = 'E'.charCodeAt(0);
 /** Bytes of a type and of a length, which includes itself. */
 const HEADER_BYTES = 5;
@@ -28,21 +29,23 @@ const url = new URL(postgres.url);
 url.port = String((proxy.address() as { port: number }).port);
 const store = await openPostgresStore({ url: url.href, version: 'bench' });
 try {
-  process.stdout.write('\ncounts for each execution in PostgreSQL, one at a time\n');
+  process.stdout.write('\ncounts for each execution in PostgreSQL\n');
   await connectMachine(store);
-  await counted('a create', (id) => createIn(store, id, true));
-  await counted('its start and end, in one report', (id) => report(id));
+  for (const width of WIDTHS) {
+    await counted('a create', width, (id) => createIn(store, id, true));
+    await counted('a report of its start and end', width, (id) => report(id));
+  }
 } finally {
   await store.close();
   proxy.close();
   await postgres.stop();
 }
 
-async function counted(label: string, work: (executionId: string) => Promise<void>): Promise<void> {
+async function counted(label: string, width: number, work: (executionId: string) => Promise<void>): Promise<void> {
   const before = { ...messages, log: await logPosition() };
-  for (let n = 0; n < EXECUTIONS; n++) await work(`ex-${n}`);
+  await inParallel(EXECUTIONS, width, (n) => work(`ex-${width}-${n}`));
   const logBytes = (await logPosition()) - before.log;
-  say('postgres-counts', label, {
+  say('postgres-counts', `${label}, ${width} at a time`, {
     statements: (messages.statements - before.statements) / EXECUTIONS,
     round_trips: (messages.roundTrips - before.roundTrips) / EXECUTIONS,
     log_kb: logBytes / 1000 / EXECUTIONS,
