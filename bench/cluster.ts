@@ -10,6 +10,8 @@ import { type Requests, requestsTo } from './requests.ts';
 import { type Contender, measure, percentile, perSecond, print, say, seconds, TINY } from './rounds.ts';
 
 const WIDTHS = [1, 32];
+/** Numbers of servers on one PostgreSQL. */
+const SERVERS = (process.env['BENCH_SERVERS'] ?? '1,3').split(',').map(Number);
 const SLICE_MS = TINY ? 200 : 3000;
 /** The machine of a real agent, for output. Executions run on simulated machines, because starts of one machine are sent one after the other. */
 const MACHINE = 'dm-bench';
@@ -49,7 +51,7 @@ const costs = new Map<string, Cost>();
 
 try {
   await joinFleet(deployment.server, deployment.server.url);
-  for (const servers of [1, 3]) {
+  for (const servers of SERVERS) {
     const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true });
     clusters.push(cluster);
     await cluster.join(MACHINE);

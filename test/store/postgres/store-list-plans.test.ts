@@ -6,13 +6,11 @@ import { openPostgresStore } from '../../../src/store/postgres/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { TestPostgres } from '../../helpers/postgres.ts';
 import { listsOf } from '../every-list.ts';
+import { fillStatements } from './fill-statements.ts';
 
 const MACHINES = 2000;
 const EXECUTIONS = 40_000;
-/**
- * The rows that a list may touch: those that a list of many machines searches, with their keys and related rows.
- * PostgreSQL 15). A walk of the table touches all 40,000.
- */
+/** The rows that a list may touch: those that a list of many machines searches, with their keys and related rows. A walk touches all 40,000. */
 const MAX_TOUCHED = 10_000;
 
 interface Plan {
@@ -41,7 +39,8 @@ beforeAll(async () => {
     return query.apply(this, parameters);
   } as typeof pg.Client.prototype.query;
   store = await openPostgresStore({ url, version: 'test', now: () => 0 });
-  for (const statement of FILL) await postgres.query(statement, url);
+  for (const statement of fillStatements({ machines: MACHINES, executions: EXECUTIONS }))
+    await postgres.query(statement, url);
   explainer = new pg.Client({ connectionString: url });
   await explainer.connect();
 }, 120_000);
@@ -91,22 +90,3 @@ function touchedIn(plan: Plan): number {
   const own = plan['Node Type'].includes('Scan') ? (plan['Actual Rows'] + removed) * plan['Actual Loops'] : 0;
   return (plan.Plans ?? []).reduce((sum, part) => sum + touchedIn(part), own);
 }
-
-/** The rows that a server would have left: machines with labels, and executions of all of them, of which a few have not ended. */
-const FILL = [
-  `INSERT INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at, name)
-   SELECT 'dm-' || i, i, 'running', i, i, 'name-' || i FROM generate_series(1, ${MACHINES}) i`,
-  `INSERT INTO machine_labels SELECT id, 'role', CASE WHEN id % 2 = 0 THEN 'web' ELSE 'db' END FROM machines
-   UNION ALL SELECT id, 'rare', 'yes' FROM machines WHERE id % 400 = 0`,
-  `INSERT INTO executions (public_id, machine_id, status, created_at, expires_at, started_at, completed_at, dispatched_to, last_sequence, last_event_at)
-   SELECT 'ex-' || i, (SELECT min(id) FROM machines) + i % ${MACHINES},
-     CASE WHEN i > ${EXECUTIONS - 200} THEN 'running' WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
-     i, i, i, CASE WHEN i > ${EXECUTIONS - 200} THEN NULL ELSE i END, 'runner', 4, i FROM generate_series(1, ${EXECUTIONS}) i`,
-  `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes)
-   SELECT id, '["true"]', '[]', 'none', 'admin', 0 FROM executions`,
-  `INSERT INTO batches (public_id, status, max_concurrency, created_by, created_at, completed_at, counts)
-   SELECT 'batch-' || i, 'succeeded', 10, 'key-' || i % 200, i, i, '{"succeeded":1}' FROM generate_series(1, 20000) i`,
-  `INSERT INTO audit (at, actor, source, action, machine_public_id, outcome)
-   SELECT i, 'admin', '', 'execution.create', 'dm-' || i % ${MACHINES}, '200' FROM generate_series(1, 20000) i`,
-  'ANALYZE',
-];
