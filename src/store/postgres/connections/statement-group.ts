@@ -27,7 +27,7 @@ interface Columns {
 }
 
 /** Statements that a connection has prepared, by name, with the columns of their rows. */
-export type PreparedStatements = Map<string, Columns>;
+export type PreparedStatements = Map<string, { text: string; columns: Columns }>;
 
 /** A statement whose caller waits. */
 export interface PendingStatement {
@@ -88,7 +88,10 @@ export class StatementGroup extends ClientQuery {
     this.#pending = pending;
     this.#prepared = prepared;
     this.#parserOf = parserOf;
-    this.#known = this.statements.map(({ name }) => (name === undefined ? undefined : prepared.get(name)));
+    this.#known = this.statements.map(({ name = '', text }) => {
+      const known = prepared.get(name);
+      return known?.text === text ? known.columns : undefined;
+    });
   }
 
   override submit(connection: pg.Connection): void {
@@ -149,8 +152,10 @@ export class StatementGroup extends ClientQuery {
 
   #answer(result: StatementResult): void {
     const answered = this.#pending[this.#answered];
-    const name = answered?.statement.name;
-    if (name !== undefined && !this.#known[this.#answered]) this.#prepared.set(name, this.#described ?? NO_COLUMNS);
+    const { name, text = '' } = answered?.statement ?? {};
+    if (name !== undefined && !this.#known[this.#answered]) {
+      this.#prepared.set(name, { text, columns: this.#described ?? NO_COLUMNS });
+    }
     this.#described = undefined;
     this.#answered += 1;
     answered?.resolve(result);

@@ -1,6 +1,7 @@
 /** Which commits of a server become hints to the others. */
 import { expect, onTestFinished, test } from 'vitest';
 import { HintChannel, type HintedParts } from '../../../../src/server/control/cluster/hint-channel.ts';
+import { progressOf } from '../../../../src/server/control/live/live.ts';
 import type { Hint } from '../../../../src/store/store.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
@@ -33,7 +34,7 @@ test('a commit is told to other servers, except for a create', async () => {
   hints.committed(CREATED);
   hints.committed(RUNNING);
   await Promise.resolve();
-  expect(sent).toEqual([{ about: 'execution', executionId: RUNNING.executionId, sequence: 2 }]);
+  expect(sent).toEqual([{ about: 'execution', executionId: RUNNING.executionId, progress: progressOf(RUNNING) }]);
 });
 
 test('a server that is alone sends no hints about its commits', async () => {

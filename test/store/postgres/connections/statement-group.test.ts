@@ -47,6 +47,11 @@ test('a name that was first used after a statement that failed is prepared when 
   expect(await exclusive.query(late)).toEqual([{ one: 1 }]);
 });
 
+test('a name that is given to another text is prepared again', async () => {
+  expect(await exclusive.query({ name: 'twice', text: 'SELECT 1 AS one' })).toEqual([{ one: 1 }]);
+  expect(await exclusive.query({ name: 'twice', text: 'SELECT 2 AS two' })).toEqual([{ two: 2 }]);
+});
+
 test('reads of one turn fail each for itself', async () => {
   const sent = [number(1), wrong, number(2)].map((statement) => shared.query(statement));
   expect(await outcomes(sent)).toEqual([[{ number: 1 }], UNDEFINED_TABLE, [{ number: 2 }]]);
