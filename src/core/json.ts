@@ -49,17 +49,38 @@ const KINDS = kindsOf(
 /** Bytes that continue a number. */
 const IN_NUMBER = kindsOf(['+-.0123456789eE', NUMBER]);
 
+/** Bytes that are checked between two steps. */
+const STEP_BYTES = 1_048_576;
+
 /** Returns the first bound that a JSON text exceeds. For text that is not JSON the result means nothing: the parser refuses it. */
 export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBounds | undefined {
+  const steps = boundSteps(bounds, json);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in steps of 1 MiB. */
+export function* boundSteps(bounds: JsonBounds, json: Buffer): Generator<void, keyof JsonBounds | undefined> {
   let depth = 0;
   let members = 0;
   let commas = 0;
+  let stepEnd = STEP_BYTES;
   for (let at = 0; at < json.length; at += 1) {
+    if (at >= stepEnd) {
+      yield;
+      stepEnd = at + STEP_BYTES;
+    }
     const kind = KINDS[json[at] as number];
     if (kind === OTHER) continue;
     switch (kind) {
       case QUOTE:
         at = endOfString(json, at);
+        while (at < 0) {
+          yield;
+          at = endByBytes(json, ~at);
+        }
         break;
       case OPENING:
         depth += 1;
@@ -77,7 +98,7 @@ export function exceededBound(bounds: JsonBounds, json: Buffer): keyof JsonBound
         if (members > bounds.members) return 'members';
         break;
       case NUMBER: {
-        const end = endOfNumber(json, at);
+        const end = endOfNumber(json, at, bounds.digits + 1);
         if (end - at > bounds.digits) return 'digits';
         at = end - 1;
         break;
@@ -103,7 +124,7 @@ const BACKSLASH_BYTE = 0x5c;
 /** After this many escaped quotes in one string, checking each byte is cheaper than searching the next quote. */
 const MANY_ESCAPED = 64;
 
-/** Returns the index of the quote that closes the string opened at `start`, or the end. */
+/** Returns the index of the quote that closes the string opened at `start`, or the end; `~index` to go on there by bytes. */
 function endOfString(json: Buffer, start: number): number {
   let escaped = 0;
   for (let at = json.indexOf(QUOTE_BYTE, start + 1); at !== -1; at = json.indexOf(QUOTE_BYTE, at + 1)) {
@@ -111,13 +132,16 @@ function endOfString(json: Buffer, start: number): number {
     while (json[before - 1] === BACKSLASH_BYTE) before -= 1;
     if ((at - before) % 2 === 0) return at;
     escaped += 1;
-    if (escaped === MANY_ESCAPED) return endByBytes(json, at + 1);
+    if (escaped === MANY_ESCAPED) return ~(at + 1);
   }
   return json.length;
 }
 
+/** Returns the same, from within a string; `~index` to go on there after a step. */
 function endByBytes(json: Buffer, start: number): number {
+  const stepEnd = start + STEP_BYTES;
   for (let at = start; at < json.length; at += 1) {
+    if (at >= stepEnd) return ~at;
     const byte = json[at];
     if (byte === BACKSLASH_BYTE) at += 1;
     else if (byte === QUOTE_BYTE) return at;
@@ -125,10 +149,10 @@ function endByBytes(json: Buffer, start: number): number {
   return json.length;
 }
 
-/** Returns the index after the number that begins at `start`. */
-function endOfNumber(json: Buffer, start: number): number {
+/** Returns the index after the number that begins at `start`, or after `most` characters of it. */
+function endOfNumber(json: Buffer, start: number, most: number): number {
   let end = start + 1;
-  while (end < json.length && IN_NUMBER[json[end] as number] === NUMBER) end += 1;
+  while (end < json.length && end - start < most && IN_NUMBER[json[end] as number] === NUMBER) end += 1;
   return end;
 }
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { isStringRecord } from '../core/json.ts';
 import { ConfigError } from '../node/config-error.ts';
 import { type KeyFileFormat, readOrCreateKeyFile } from '../node/key-file.ts';
-import { openBytes, sealBytes } from './aes-gcm.ts';
+import { openBytes, sealBytesInSteps } from './aes-gcm.ts';
+import { atOnce, inTurns } from './turns.ts';
 
 const VERSION = 1;
 const KEY_BYTES = 32;
@@ -20,6 +21,8 @@ export interface SecretInput {
 export interface Sealer {
   /** Seals the input of an execution. `undefined` if it is empty. */
   seal(executionId: string, input: SecretInput): Buffer | undefined;
+  /** The same, with turns of the event loop in between if the input is large. */
+  sealInTurns(executionId: string, input: SecretInput): Promise<Buffer | undefined>;
   /** Opens a result of `seal` for the same execution. Throws if it was changed, moved, or sealed under another key. */
   open(executionId: string, sealed: Buffer | undefined): SecretInput;
 }
@@ -27,10 +30,13 @@ export interface Sealer {
 /** Computes a keyed digest (HMAC-SHA-256) of the parts, in order, including their boundaries. */
 export type Digest = (...parts: readonly (string | Buffer)[]) => Buffer;
 
+/** The same, in steps. A part may come in pieces. */
+export type DigestSteps = (...parts: readonly (string | Buffer | Iterable<string>)[]) => Generator<void, Buffer>;
+
 export interface ServerKeys {
   sealer: Sealer;
   /** For Idempotency-Keys: the stored value reveals nothing of the body. */
-  requestDigest: Digest;
+  requestDigest: DigestSteps;
   /** For cursors: only those of this server are accepted. */
   cursorDigest: Digest;
   /** For the join tokens of machines that a provider creates: the same for the same operation. */
@@ -76,7 +82,7 @@ function readKey(path: string): string {
 export function serverKeysFrom(master: Buffer): ServerKeys {
   return {
     sealer: createSealer(derive(master, 'input')),
-    requestDigest: createDigest(derive(master, 'idempotency')),
+    requestDigest: createDigestSteps(derive(master, 'idempotency')),
     cursorDigest: createDigest(derive(master, 'cursor')),
     joinTokenDigest: createDigest(derive(master, 'join token')),
     downloadDigest: createDigest(derive(master, 'download')),
@@ -95,15 +101,17 @@ function derive(master: Buffer, purpose: string): Buffer {
 /** Creates the sealer. Each execution has its own derived key, so that no key comes near the limit of random nonces. */
 function createSealer(key: Buffer): Sealer {
   const keyOf = (executionId: string): Buffer => createHmac('sha256', key).update(executionId).digest();
+  function* sealSteps(executionId: string, input: SecretInput): Generator<void, Buffer | undefined> {
+    const env = Object.keys(input.env).length === 0 ? '' : JSON.stringify(input.env);
+    if (env === '' && input.stdin.length === 0) return undefined;
+    const plainHead = Buffer.alloc(4 + Buffer.byteLength(env));
+    plainHead.writeUInt32LE(plainHead.length - 4, 0);
+    plainHead.write(env, 4);
+    return yield* sealBytesInSteps(keyOf(executionId), [plainHead, input.stdin], Buffer.of(VERSION));
+  }
   return {
-    seal(executionId, input) {
-      const env = Object.keys(input.env).length === 0 ? '' : JSON.stringify(input.env);
-      if (env === '' && input.stdin.length === 0) return undefined;
-      const plainHead = Buffer.alloc(4 + Buffer.byteLength(env));
-      plainHead.writeUInt32LE(plainHead.length - 4, 0);
-      plainHead.write(env, 4);
-      return sealBytes(keyOf(executionId), [plainHead, input.stdin], Buffer.of(VERSION));
-    },
+    seal: (executionId, input) => atOnce(sealSteps(executionId, input)),
+    sealInTurns: (executionId, input) => inTurns(sealSteps(executionId, input)),
     open(executionId, sealed) {
       if (sealed === undefined) return { env: {}, stdin: NOTHING };
       if (sealed[0] !== VERSION) throw new Error('the sealed input has an unknown format');
@@ -122,12 +130,44 @@ function readEnv(json: string): Record<string, string> {
 }
 
 function createDigest(key: Buffer): Digest {
-  return (...parts) => {
+  const steps = createDigestSteps(key);
+  return (...parts) => atOnce(steps(...parts));
+}
+
+/** Bytes, or characters, that are processed in one step. */
+const STEP_BYTES = 1_048_576;
+
+function createDigestSteps(key: Buffer): DigestSteps {
+  return function* (...parts) {
     const hmac = createHmac('sha256', key);
     for (const part of parts) {
-      hmac.update(`${typeof part === 'string' ? Buffer.byteLength(part) : part.length}:`);
-      hmac.update(part);
+      const pieces: Buffer[] = [];
+      for (const piece of Buffer.isBuffer(part) ? slicesOf(part) : joined(typeof part === 'string' ? [part] : part)) {
+        if (pieces.length > 0) yield;
+        pieces.push(piece);
+      }
+      hmac.update(`${pieces.reduce((sum, { length }) => sum + length, 0)}:`);
+      for (const [index, piece] of pieces.entries()) {
+        if (index > 0) yield;
+        hmac.update(piece);
+      }
     }
     return hmac.digest();
   };
+}
+
+function* slicesOf(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += STEP_BYTES) yield bytes.subarray(at, at + STEP_BYTES);
+}
+
+/** Joins short pieces of text, which come by the thousand. */
+function* joined(pieces: Iterable<string>): Generator<Buffer> {
+  let text = '';
+  for (const piece of pieces) {
+    text += piece;
+    if (text.length < STEP_BYTES) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  yield Buffer.from(text);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { exceededBound, nestsDeeperThan } from '../../src/core/json.ts';
+import { boundSteps, exceededBound, nestsDeeperThan } from '../../src/core/json.ts';
 
 interface Size {
   depth: number;
@@ -56,4 +56,17 @@ test('thousands of escaped quotes hide no bracket after them', () => {
   const text = '\\"'.repeat(5000);
   expect(nestsDeeperThan(1, Buffer.from(`["${text}[[["]`))).toBe(false);
   expect(nestsDeeperThan(1, Buffer.from(`["${text}",[]]`))).toBe(true);
+});
+
+test('a large text is checked in steps of 1 MiB, and the bounds are the same', () => {
+  const bounds = { depth: 2, members: 2, values: 5, digits: 5 };
+  for (const part of [' ', '\\"']) {
+    const long = part.repeat(3_000_000);
+    const text = part === '\\"' ? `["${long}",1]` : `[${long}1,2]`;
+    const steps = boundSteps(bounds, Buffer.from(text));
+    let count = 0;
+    while (steps.next().done !== true) count += 1;
+    expect(count).toBeGreaterThanOrEqual(2);
+    expect(exceededBound(bounds, Buffer.from(`${text.slice(0, -1)},[[]]]`))).toBe('depth');
+  }
 });

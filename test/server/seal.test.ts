@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { resolveAdminKey } from '../../src/server/http/authentication/admin-key.ts';
 import { loadServerKeys, serverKeysFrom } from '../../src/server/seal.ts';
+import { atOnce } from '../../src/server/turns.ts';
 
 const keys = serverKeysFrom(Buffer.alloc(32, 1));
 const { sealer } = keys;
@@ -36,16 +38,34 @@ test('bytes that were changed, moved to another execution or sealed under anothe
 });
 
 test('digests depend on the key, the parts and their borders', () => {
-  const { requestDigest, cursorDigest } = keys;
+  const { cursorDigest } = keys;
+  const requestDigest = (...parts: (string | Buffer | string[])[]) => atOnce(keys.requestDigest(...parts));
   const digests = [
     requestDigest('ab', 'c'),
     requestDigest('a', 'bc'),
     requestDigest('abc'),
     cursorDigest('ab', 'c'),
-    serverKeysFrom(Buffer.alloc(32, 2)).requestDigest('ab', 'c'),
+    atOnce(serverKeysFrom(Buffer.alloc(32, 2)).requestDigest('ab', 'c')),
   ].map((digest) => digest.toString('hex'));
   expect(new Set(digests).size).toBe(5);
   expect(requestDigest('ab', Buffer.from('c')).toString('hex')).toBe(digests[0]);
+  expect(requestDigest(['a', '', 'b'], ['c']).toString('hex')).toBe(digests[0]);
+  const long = 'é'.repeat(2_000_000);
+  expect(requestDigest(Array.from(long))).toStrictEqual(requestDigest(Buffer.from(long)));
+});
+
+test('a large input is sealed in many turns, and opens as it was', async () => {
+  const stdin = randomBytes(5_000_000);
+  let turns = 0;
+  const look = (): void => {
+    turns += 1;
+    immediate = setImmediate(look);
+  };
+  let immediate = setImmediate(look);
+  const sealed = await sealer.sealInTurns('exec-1', { env: { A: '1' }, stdin });
+  clearImmediate(immediate);
+  expect(turns).toBeGreaterThanOrEqual(4);
+  expect(sealer.open('exec-1', sealed)).toStrictEqual({ env: { A: '1' }, stdin });
 });
 
 test('the keys are made once, readable only by their owner; a damaged file stops the start', () => {

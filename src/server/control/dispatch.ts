@@ -20,7 +20,7 @@ export interface DispatchDeps {
   store: Pick<Store, 'createExecution' | 'queuedBytes'>;
   sessions: AgentSessions;
   machines: Pick<MachineCommands, 'waiting'>;
-  sealer: Pick<Sealer, 'seal'>;
+  sealer: Pick<Sealer, 'sealInTurns'>;
   /** ms since the epoch. */
   now: () => number;
   settings: {
@@ -53,7 +53,7 @@ export class Dispatcher {
     const { machineId } = request;
     const now = this.#deps.now();
     const input = inputOf(request);
-    const execution = this.#newExecution(request, input, now);
+    const execution = await this.#newExecution(request, input, now);
     const { queueLimit, queueBytes, capabilities } = settings;
     const limits = { queueLimit, queueBytes };
     const common = { execution, now, capabilities, ...limits, ...pick(request, 'actor', 'idempotency') };
@@ -89,7 +89,7 @@ export class Dispatcher {
     return outcome;
   }
 
-  #newExecution(request: CreateRequest, input: SecretInput, now: number): NewExecution {
+  async #newExecution(request: CreateRequest, input: SecretInput, now: number): Promise<NewExecution> {
     const {
       actor,
       idempotency,
@@ -100,7 +100,7 @@ export class Dispatcher {
       ...fields
     } = request;
     const executionId = freshId(request.isTerminal ? 'term' : 'ex', now);
-    const sealedInput = this.#deps.sealer.seal(executionId, input);
+    const sealedInput = await this.#deps.sealer.sealInTurns(executionId, input);
     return {
       ...fields,
       executionId,

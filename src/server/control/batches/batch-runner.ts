@@ -102,8 +102,8 @@ export class BatchRunner {
   }
 
   /** Seals the command of a batch, for the store. */
-  seal(batchId: string, command: BatchCommand): Buffer {
-    const sealed = this.#deps.sealer.seal(batchId, { env: {}, stdin: Buffer.from(commandText(command)) });
+  async seal(batchId: string, command: BatchCommand): Promise<Buffer> {
+    const sealed = await this.#deps.sealer.sealInTurns(batchId, { env: {}, stdin: Buffer.from(commandText(command)) });
     if (sealed === undefined) throw new Error('a batch without a command');
     return sealed;
   }

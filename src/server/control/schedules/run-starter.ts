@@ -29,8 +29,11 @@ export class RunStarter {
   }
 
   /** Seals the command of a schedule, for the store. */
-  seal(scheduleId: string, command: BatchCommand): Buffer {
-    const sealed = this.#deps.sealer.seal(scheduleId, { env: {}, stdin: Buffer.from(commandText(command)) });
+  async seal(scheduleId: string, command: BatchCommand): Promise<Buffer> {
+    const sealed = await this.#deps.sealer.sealInTurns(scheduleId, {
+      env: {},
+      stdin: Buffer.from(commandText(command)),
+    });
     if (sealed === undefined) throw new Error('a schedule without a command');
     return sealed;
   }
@@ -80,7 +83,7 @@ export class RunStarter {
       batch: {
         batchId,
         machineIds,
-        sealedRequest: batches.seal(batchId, this.#open(schedule)),
+        sealedRequest: await batches.seal(batchId, this.#open(schedule)),
         maxConcurrency,
         ...(maxFailures === undefined ? {} : { maxFailures }),
         createdBy,

@@ -1,7 +1,7 @@
 /** Parses bodies: JSON according to RFC 8259, and bytes for routes that accept them. Any other media type is refused. */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { exceededBound, type JsonBounds } from '../../../core/json.ts';
+import { boundSteps, type JsonBounds } from '../../../core/json.ts';
 import { locationOf } from '../replies/field-errors.ts';
 import { type FieldError, invalid, Problem } from '../replies/problem.ts';
 import { noteBody, runSteps } from './large-bodies.ts';
@@ -40,9 +40,10 @@ export function assumeOctets(request: FastifyRequest, _reply: unknown, _payload:
 /** Makes the routes of a scope accept `application/octet-stream`, or no media type, as bytes. */
 export function useOctetBodies(app: Parsers): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body: Buffer, done: Done) =>
-    done(null, body),
-  );
+  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (request, body: Buffer, done: Done) => {
+    noteBody(request, body);
+    done(null, body);
+  });
   app.addContentTypeParser('*', (request, _payload, done: Done) => {
     if (isEmpty(request)) done(null, undefined);
     else done(new Problem(415, 'The body must be application/octet-stream.', { headers: { connection: 'close' } }));
@@ -61,7 +62,7 @@ function* parseJson(sent: Buffer, bounds: JsonBounds): Generator<void, unknown> 
   const marked = sent.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
   const body = marked ? sent.subarray(BYTE_ORDER_MARK.length) : sent;
   if (!isUtf8(body)) throw new Problem(400, 'The body is not UTF-8.');
-  const exceeded = exceededBound(bounds, body);
+  const exceeded = yield* boundSteps(bounds, body);
   if (exceeded === 'depth') throw new Problem(400, 'The body is nested too deep.');
   if (exceeded === 'digits') {
     throw invalid([{ location: 'body', message: `must not contain a number of more than ${bounds.digits} digits` }]);

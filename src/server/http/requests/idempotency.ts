@@ -3,22 +3,23 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../../core/errors.ts';
 import type { ActorRevoked, Idempotency, OnBehalf, Replay, Store } from '../../../store/store.ts';
 import { ADMIN_KEY_ID } from '../authentication/key-ring.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson, canonicalPieces } from './canonical-json.ts';
+import { runSteps } from './large-bodies.ts';
 import { invalid } from '../replies/problem.ts';
-import type { Digest } from '../../seal.ts';
+import type { DigestSteps } from '../../seal.ts';
 
 const KEPT_MS = 24 * 60 * 60 * 1000;
 const KEY_PATTERN = /^[!-~]{1,255}$/;
 
 /** The actor of a write, and its Idempotency-Key if the client sent one. The admin key has no row in the store. */
-export type OnBehalfOf = (request: FastifyRequest) => OnBehalf;
+export type OnBehalfOf = (request: FastifyRequest) => Promise<OnBehalf>;
 
-/** Returns the reader of a request's actor and Idempotency-Key. It throws a 422 for a malformed key. */
-export function onBehalfReader(digest: Digest, now: () => number): OnBehalfOf {
+/** Returns the reader of a request's actor and Idempotency-Key. It rejects with a 422 for a malformed key. */
+export function onBehalfReader(digest: DigestSteps, now: () => number): OnBehalfOf {
   const readIdempotency = idempotencyReader(digest, now);
-  return (request) => {
+  return async (request) => {
     const { apiKeyId } = request.principal;
-    const idempotency = readIdempotency(request);
+    const idempotency = await readIdempotency(request);
     return {
       ...(apiKeyId === ADMIN_KEY_ID ? {} : { actor: { apiKeyId } }),
       ...(idempotency === undefined ? {} : { idempotency }),
@@ -26,23 +27,24 @@ export function onBehalfReader(digest: Digest, now: () => number): OnBehalfOf {
   };
 }
 
-function idempotencyReader(digest: Digest, now: () => number): (request: FastifyRequest) => Idempotency | undefined {
-  return (request) => {
+function idempotencyReader(digest: DigestSteps, now: () => number) {
+  return async (request: FastifyRequest): Promise<Idempotency | undefined> => {
     const key = request.headers['idempotency-key'];
     if (key === undefined) return undefined;
     if (typeof key !== 'string' || !KEY_PATTERN.test(key)) {
       throw invalid([{ location: 'header.idempotency-key', message: 'must be 1 to 255 visible ASCII characters' }]);
     }
-    const body = request.body;
+    const { body } = request;
+    const steps = digest(
+      request.method,
+      request.routeOptions.url ?? '',
+      canonicalJson(request.params),
+      Buffer.isBuffer(body) ? body : canonicalPieces(body),
+    );
     return {
       apiKeyId: request.principal.apiKeyId,
       key,
-      digest: digest(
-        request.method,
-        request.routeOptions.url ?? '',
-        canonicalJson(request.params),
-        Buffer.isBuffer(body) ? body : canonicalJson(body),
-      ),
+      digest: await runSteps(request, steps),
       expiresAt: now() + KEPT_MS,
     };
   };

@@ -1,6 +1,7 @@
 /** Handles large bodies in steps, with a turn of the event loop between them, so that other requests wait for one step only. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { atOnce, inTurns } from '../../turns.ts';
 
 /** Size from which a body is large, in bytes. A shorter body takes at most 2 ms from its parsing to its answer. */
 const LARGE_BYTES = 262_144;
@@ -19,19 +20,7 @@ export async function pauseIfLarge(request: FastifyRequest): Promise<void> {
 
 /** Runs all `steps`: synchronously, or one in each turn of the event loop if the body of this request is large. */
 export function runSteps<T>(request: FastifyRequest, steps: Iterator<void, T>): T | Promise<T> {
-  if (large.has(request)) return inTurns(steps);
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
-}
-
-async function inTurns<T>(steps: Iterator<void, T>): Promise<T> {
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-    await nextTurn();
-  }
+  return large.has(request) ? inTurns(steps) : atOnce(steps);
 }
 
 /** A hook of Fastify between two of its own steps. */

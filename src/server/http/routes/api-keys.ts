@@ -44,7 +44,7 @@ function createRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       assertAllMachines(request.principal);
       const { name, scopes, machine_ids: machineIds, expires_in_ms: lifeMs } = request.body;
-      const onBehalf = context.onBehalfOf(request);
+      const onBehalf = await context.onBehalfOf(request);
       const now = context.now();
       const apiKey: ApiKey = {
         apiKeyId: `key-${nanoid(16)}`,
@@ -102,7 +102,7 @@ function revokeRoute(app: App, context: HttpContext): void {
       assertAllMachines(request.principal);
       const apiKeyId = request.params.api_key_id;
       const now = context.now();
-      const keyed = { onBehalf: context.onBehalfOf(request), resource: apiKeyId, reply, now };
+      const keyed = { onBehalf: await context.onBehalfOf(request), resource: apiKeyId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
         const revoked = await context.store.revokeApiKey({ apiKeyId, now, ...actorOf(keyed) });
         if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');

@@ -138,7 +138,7 @@ function deleteRoute(app: App, context: HttpContext, wire: Wire): void {
     },
     async (request, reply) => {
       const { machine_id: machineId, artifact_id: artifactId } = request.params;
-      const deletion = { machineId, artifactId, now: context.now(), ...context.onBehalfOf(request) };
+      const deletion = { machineId, artifactId, now: context.now(), ...(await context.onBehalfOf(request)) };
       const deleted = await context.store.deleteArtifact(deletion);
       if (deleted.outcome === 'not_found') throw notFound(MISSING);
       if (deleted.outcome === 'deleted') {

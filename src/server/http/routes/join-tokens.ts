@@ -46,7 +46,7 @@ function createRoute(app: App, context: HttpContext): void {
       const { machine_id: machineId, reusable = false, expires_in_ms: lifeMs = DEFAULT_LIFE_MS } = request.body;
       if (machineId === undefined) assertAllMachines(request.principal);
       else assertMachine(request.principal, machineId);
-      const onBehalf = context.onBehalfOf(request);
+      const onBehalf = await context.onBehalfOf(request);
       if (machineId !== undefined) await nameMachine(context, machineId);
       const now = context.now();
       const token: JoinToken = {
@@ -122,7 +122,7 @@ function revokeRoute(app: App, context: HttpContext): void {
       assertAllMachines(request.principal);
       const joinTokenId = request.params.join_token_id;
       const now = context.now();
-      const keyed = { onBehalf: context.onBehalfOf(request), resource: joinTokenId, reply, now };
+      const keyed = { onBehalf: await context.onBehalfOf(request), resource: joinTokenId, reply, now };
       return withIdempotencyKey(context.store, keyed, async (replayed) => {
         const revoked = await context.store.revokeJoinToken({ joinTokenId, now, ...actorOf(keyed) });
         if (revoked.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');

@@ -54,7 +54,7 @@ function createRoute(app: App, context: HttpContext): void {
       const { width, height, shell, cwd, env = {}, user } = request.body;
       const machineId = request.params.machine_id;
       const made = await context.control.create({
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
         machineId,
         createdBy: request.principal.apiKeyId,
         command: shell === undefined ? [] : [shell],
@@ -149,7 +149,12 @@ function closeRoute(app: App, context: HttpContext): void {
     async (request) => {
       const { executionId, machineId } = await findTerminal(context, request.params);
       const by = request.principal.apiKeyId;
-      const closed = await context.control.cancel({ ...context.onBehalfOf(request), machineId, executionId, by });
+      const closed = await context.control.cancel({
+        ...(await context.onBehalfOf(request)),
+        machineId,
+        executionId,
+        by,
+      });
       if (closed.outcome === 'not_found') throw notFound('The machine has no such terminal.');
       context.audit.note(request, {
         action: 'terminal.close',

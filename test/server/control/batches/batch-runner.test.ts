@@ -155,7 +155,11 @@ test('a store that is unavailable when a server starts is asked again, and its b
   const warn = vi.fn();
   const runner = new BatchRunner({
     store: { listRunningBatches, advanceBatch } as unknown as BatchStore,
-    sealer: { seal: () => undefined, open: () => ({ env: {}, stdin: Buffer.alloc(0) }) },
+    sealer: {
+      seal: () => undefined,
+      sealInTurns: async () => undefined,
+      open: () => ({ env: {}, stdin: Buffer.alloc(0) }),
+    },
     control: () => {
       throw new Error('nothing is to be made');
     },

@@ -59,7 +59,7 @@ function createRoute(app: App, context: HttpContext): void {
       const createdBy = request.principal.apiKeyId;
       const create = createRequestOf(request.body, { machineId, createdBy }, context.config);
       await pauseIfLarge(request);
-      const onBehalf = context.onBehalfOf(request);
+      const onBehalf = await context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       await pauseIfLarge(request);
       const trace = context.tracing?.contextOf(request);
@@ -178,7 +178,7 @@ function cancelRoute(app: App, context: HttpContext): void {
     },
     async (request, reply) => {
       const { machine_id: machineId, execution_id: executionId } = request.params;
-      const onBehalf = context.onBehalfOf(request);
+      const onBehalf = await context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       const by = request.principal.apiKeyId;
       const cancelled = await context.control.cancel({

@@ -31,7 +31,7 @@ export function signalRoutes(app: App, context: HttpContext): void {
     },
     async (request, reply) => {
       const execution = await findExecution(context, request.params);
-      const onBehalf = context.onBehalfOf(request);
+      const onBehalf = await context.onBehalfOf(request);
       const { executionId, machineId } = execution;
       const { signal } = request.body;
       await withIdempotencyKey(

@@ -39,7 +39,7 @@ export function stdinRoutes(app: App, context: HttpContext): void {
       async (request, reply) => {
         const execution = await findExecution(context, request.params);
         const { executionId } = execution;
-        const onBehalf = context.onBehalfOf(request);
+        const onBehalf = await context.onBehalfOf(request);
         const { offset, close = false } = request.query;
         const bytes = Buffer.isBuffer(request.body) ? request.body : NOTHING;
         const signal = context.openRequests.open(request, reply);

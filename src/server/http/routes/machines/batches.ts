@@ -78,13 +78,13 @@ function createRoute(app: App, context: HttpContext): void {
         batch: {
           batchId,
           machineIds: await machinesOf(context, request.principal, request.body.selector),
-          sealedRequest: context.batches.seal(batchId, command),
+          sealedRequest: await context.batches.seal(batchId, command),
           maxConcurrency,
           ...(maxFailures === undefined ? {} : { maxFailures }),
           createdBy,
         },
         now: context.now(),
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
       });
       const wait = waiting(context, request, reply);
       switch (made.outcome) {
@@ -218,7 +218,7 @@ function cancelRoute(app: App, context: HttpContext): void {
       const cancelled = await context.batches.store.cancelBatch({
         batchId,
         now: context.now(),
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
       });
       switch (cancelled.outcome) {
         case 'applied':

@@ -67,7 +67,7 @@ function createRoute(app: App, context: HttpContext): void {
       assertAllMachines(request.principal);
       const { machine_id: machineId = `dm-${freshId()}` } = request.body;
       const machine = newMachineOf(request.body, machineId, context.lifecycle.providers);
-      const placed = await context.lifecycle.place({ machine, ...context.onBehalfOf(request) });
+      const placed = await context.lifecycle.place({ machine, ...(await context.onBehalfOf(request)) });
       switch (placed.outcome) {
         case 'created':
           await audit(context, request, { action: 'machine.create', machineId: machine.machineId, outcome: 'created' });
@@ -187,7 +187,7 @@ async function change(
     machineId,
     request: machineRequest,
     ...(expectedRevision === undefined ? {} : { expectedRevision }),
-    ...context.onBehalfOf(request),
+    ...(await context.onBehalfOf(request)),
   });
   switch (changed.outcome) {
     case 'changed': {

@@ -31,7 +31,7 @@ export function rotateRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       const machineId = request.params.machine_id;
       const machine = await findMachine(context, machineId);
-      const keyed = { onBehalf: context.onBehalfOf(request), resource: machineId, reply, now: context.now() };
+      const keyed = { onBehalf: await context.onBehalfOf(request), resource: machineId, reply, now: context.now() };
       await withIdempotencyKey(context.store, keyed, async (replayed) => {
         if (replayed) return;
         if (machine.phase === 'destroyed') throw invalidState('The machine was removed.', 'destroyed');

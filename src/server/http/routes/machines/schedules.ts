@@ -78,12 +78,12 @@ function createRoute(app: App, context: ScheduleContext): void {
         schedule: {
           scheduleId,
           definition,
-          sealedRequest: context.starter.seal(scheduleId, command),
+          sealedRequest: await context.starter.seal(scheduleId, command),
           createdBy: principal.apiKeyId,
           ...dueFrom(definition, { anchor: now, now, paused }),
         },
         now,
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
       });
       if (made.outcome !== 'created') {
         return scheduleWire(await findSchedule(context, principal, replayedResource(made, reply)));
@@ -186,9 +186,9 @@ function updateRoute(app: App, context: ScheduleContext): void {
       const { scheduleId } = present;
       const changed = await context.scheduler.store.updateSchedule({
         scheduleId,
-        change: changeOf(context, principal, present, body),
+        change: await changeOf(context, principal, present, body),
         now: context.now(),
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
       });
       switch (changed.outcome) {
         case 'applied':
@@ -205,7 +205,7 @@ function updateRoute(app: App, context: ScheduleContext): void {
 }
 
 /** Returns the change of a schedule. Without a change of its timing the next tick stays. A resumed schedule gets its next tick after now. */
-function changeOf(
+async function changeOf(
   context: ScheduleContext,
   principal: Principal,
   present: Schedule,
@@ -220,7 +220,8 @@ function changeOf(
   const paused = body.paused === undefined ? present.paused : body.paused ? BY_REQUEST : undefined;
   return {
     definition,
-    sealedRequest: anew === undefined ? present.sealedRequest : context.starter.seal(present.scheduleId, anew.command),
+    sealedRequest:
+      anew === undefined ? present.sealedRequest : await context.starter.seal(present.scheduleId, anew.command),
     ...dueFrom(definition, { anchor, now, paused }),
   };
 }
@@ -243,7 +244,7 @@ function removeRoute(app: App, context: ScheduleContext): void {
       const removed = await context.scheduler.store.deleteSchedule({
         scheduleId,
         now: context.now(),
-        ...context.onBehalfOf(request),
+        ...(await context.onBehalfOf(request)),
       });
       switch (removed.outcome) {
         case 'applied':
