@@ -30,7 +30,6 @@ export interface JsonBounds {
   digits: number;
 }
 
-const OTHER = 0;
 const QUOTE = 1;
 const OPENING = 2;
 const CLOSING = 3;
@@ -72,15 +71,10 @@ export function* boundSteps(bounds: JsonBounds, json: Buffer): Generator<void, k
       yield;
       stepEnd = at + STEP_BYTES;
     }
-    const kind = KINDS[json[at] as number];
-    if (kind === OTHER) continue;
-    switch (kind) {
+    switch (KINDS[json[at] as number]) {
       case QUOTE:
         at = endOfString(json, at);
-        while (at < 0) {
-          yield;
-          at = endByBytes(json, ~at);
-        }
+        if (at < 0) at = yield* endInSteps(json, ~at);
         break;
       case OPENING:
         depth += 1;
@@ -137,7 +131,15 @@ function endOfString(json: Buffer, start: number): number {
   return json.length;
 }
 
-/** Returns the same, from within a string; `~index` to go on there after a step. */
+/** Returns the same, from within a string. */
+function* endInSteps(json: Buffer, start: number): Generator<void, number> {
+  for (let end = endByBytes(json, start); ; end = endByBytes(json, ~end)) {
+    if (end >= 0) return end;
+    yield;
+  }
+}
+
+/** Returns the same; `~index` to go on there after a step. */
 function endByBytes(json: Buffer, start: number): number {
   const stepEnd = start + STEP_BYTES;
   for (let at = start; at < json.length; at += 1) {

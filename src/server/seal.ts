@@ -31,7 +31,7 @@ export interface Sealer {
 export type Digest = (...parts: readonly (string | Buffer)[]) => Buffer;
 
 /** The same, in steps. A part may come in pieces. */
-export type DigestSteps = (...parts: readonly (string | Buffer | Iterable<string>)[]) => Generator<void, Buffer>;
+export type DigestSteps = (...parts: (string | Buffer | Iterable<string>)[]) => Generator<void, Buffer>;
 
 export interface ServerKeys {
   sealer: Sealer;
@@ -141,19 +141,25 @@ function createDigestSteps(key: Buffer): DigestSteps {
   return function* (...parts) {
     const hmac = createHmac('sha256', key);
     for (const part of parts) {
-      const pieces: Buffer[] = [];
-      for (const piece of Buffer.isBuffer(part) ? slicesOf(part) : joined(typeof part === 'string' ? [part] : part)) {
-        if (pieces.length > 0) yield;
-        pieces.push(piece);
-      }
+      const pieces = yield* piecesOf(part);
       hmac.update(`${pieces.reduce((sum, { length }) => sum + length, 0)}:`);
-      for (const [index, piece] of pieces.entries()) {
-        if (index > 0) yield;
+      for (const piece of pieces) {
+        if (piece !== pieces[0]) yield;
         hmac.update(piece);
       }
     }
     return hmac.digest();
   };
+}
+
+/** All bytes of a part: their number comes before them. */
+function* piecesOf(part: Parameters<DigestSteps>[number]): Generator<void, Buffer[]> {
+  const pieces: Buffer[] = [];
+  for (const piece of Buffer.isBuffer(part) ? slicesOf(part) : joined(typeof part === 'string' ? [part] : part)) {
+    if (pieces.length > 0) yield;
+    pieces.push(piece);
+  }
+  return pieces;
 }
 
 function* slicesOf(bytes: Buffer): Generator<Buffer> {

@@ -167,6 +167,7 @@ type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parame
 
 class LocalControlPlane implements RunningControlPlane {
   readonly terminals: Terminals;
+  readonly mayKeep: ControlPlane['mayKeep'];
   readonly #parts: Parts;
   #open = false;
 
@@ -174,6 +175,7 @@ class LocalControlPlane implements RunningControlPlane {
     this.#parts = parts;
     const { store, now, machines, limits } = parts;
     this.terminals = new Terminals({ store, now, machines, limits, control: this, ...terminals });
+    this.mayKeep = (p) => parts.dispatcher.mayKeep(p);
   }
 
   get ready(): boolean {

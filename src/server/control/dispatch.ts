@@ -77,6 +77,11 @@ export class Dispatcher {
     }
   }
 
+  /** Counts bytes that are kept for a key elsewhere. Returns whether they may be. */
+  mayKeep({ createdBy, bytes }: { createdBy: string; bytes: number }): Promise<boolean> {
+    return this.#queuedBytes.admits(createdBy, bytes);
+  }
+
   #created(outcome: CreateOutcome, request: CreateRequest): CreateOutcome {
     if (outcome.outcome !== 'created') return outcome;
     const { execution } = outcome;

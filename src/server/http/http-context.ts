@@ -17,6 +17,7 @@ import type { OnBehalfOf } from './requests/idempotency.ts';
 import type { OpenIdConnect } from './authentication/open-id-connect.ts';
 import type { KeyRing } from './authentication/key-ring.ts';
 import type { Registry } from 'prom-client';
+import type { RateLimiter } from './authentication/rate-limit.ts';
 import type { OpenRequests } from './requests/open-requests.ts';
 import type { TerminalTickets } from './authentication/tickets.ts';
 import type { RequestTracing } from '../operations/tracing/requests.ts';
@@ -39,6 +40,8 @@ export interface HttpContext {
   openIdConnect: OpenIdConnect | undefined;
   cursors: Cursors;
   onBehalfOf: OnBehalfOf;
+  /** Of the requests that create executions: EXECPLANE_MAX_CREATES_PER_SECOND. */
+  creates: RateLimiter;
   downloads: DownloadLinks;
   audit: AuditTrail;
   openRequests: OpenRequests;

@@ -50,8 +50,11 @@ const lookUp = (listed: string, selected: string): string => `WITH recent AS MAT
     SELECT * FROM executions e WHERE e.machine_id = m.id AND ${listed} ${NEWEST_FIRST}) e
   JOIN requests r ON r.execution_id = e.id ${NEWEST_FIRST}`;
 
-const QUEUED_BYTES = `SELECT coalesce(sum(r.queued_bytes), 0)::bigint AS bytes FROM executions e JOIN requests r ON r.execution_id = e.id
-  WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = $1`;
+const QUEUED_BYTES = `SELECT (
+  (SELECT coalesce(sum(r.queued_bytes), 0) FROM executions e JOIN requests r ON r.execution_id = e.id
+    WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = $1)
+  + (SELECT coalesce(sum(octet_length(sealed_request)), 0) FROM batches WHERE status = 'running' AND created_by = $1)
+  + (SELECT coalesce(sum(octet_length(sealed_request)), 0) FROM schedules WHERE created_by = $1))::bigint AS bytes`;
 
 /** The use cases of callers. */
 export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {

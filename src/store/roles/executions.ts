@@ -36,7 +36,7 @@ export interface ExecutionStore {
       capabilities?: Capabilities;
     } & OnBehalf,
   ): Promise<CreateOutcome>;
-  /** Bytes of the waiting requests of one creator, for all machines together. */
+  /** Bytes of one creator's waiting requests, for all machines together, of its schedules, and of its batches that are not over. */
   queuedBytes(p: { createdBy: string }): Promise<number>;
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;
   /** Newest first. */

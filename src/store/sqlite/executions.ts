@@ -21,10 +21,14 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
      AND e.id < ? ORDER BY e.id DESC LIMIT ?`,
   );
   const queuedBytes = db
-    .prepare<[string], number>(
+    .prepare<{ createdBy: string }, number>(
       // CROSS JOIN: from the unfinished executions, never from all requests.
-      `SELECT coalesce(sum(r.queued_bytes), 0) FROM executions CROSS JOIN requests r ON r.execution_id = executions.id
-       WHERE executions.dispatched_to IS NULL AND executions.completed_at IS NULL AND r.created_by = ?`,
+      `SELECT
+        (SELECT coalesce(sum(r.queued_bytes), 0) FROM executions CROSS JOIN requests r ON r.execution_id = executions.id
+          WHERE executions.dispatched_to IS NULL AND executions.completed_at IS NULL AND r.created_by = $createdBy)
+        + (SELECT coalesce(sum(length(sealed_request)), 0) FROM batches
+          WHERE status = 'running' AND created_by = $createdBy)
+        + (SELECT coalesce(sum(length(sealed_request)), 0) FROM schedules WHERE created_by = $createdBy)`,
     )
     .pluck();
   const listAll = prepareAllExecutions(db);
@@ -36,7 +40,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
 
   return {
     createExecution: (p) => write(() => createExecution(tx, p), queuedBytesOf(p.execution)),
-    queuedBytes: ({ createdBy }) => read(() => queuedBytes.get(createdBy) ?? 0),
+    queuedBytes: ({ createdBy }) => read(() => queuedBytes.get({ createdBy }) ?? 0),
     getExecution: (p) => read(() => find(p.machineId, p.executionId)),
     listExecutions: ({ machineId, status, limit, after = NEWEST }) =>
       read(() => {

@@ -163,6 +163,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
   const publish = (execution: Execution): void => live.committed(execution);
   return {
     tell: () => {},
+    mayKeep: async () => true,
     usage: async (execution) => execution.usage,
     async create(request) {
       created.push(request);

@@ -27,6 +27,7 @@ import { onBehalfReader } from '../requests/idempotency.ts';
 import { createOpenIdConnect } from '../authentication/open-id-connect.ts';
 import { createKeyRing } from '../authentication/key-ring.ts';
 import { createOpenRequests } from '../requests/open-requests.ts';
+import { createRateLimiter } from '../authentication/rate-limit.ts';
 import { createRequestIds } from '../requests/request-ids.ts';
 import { requestLog } from './request-log.ts';
 import { registerRoutes } from '../routes/routes.ts';
@@ -153,6 +154,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     openIdConnect: createOpenIdConnect(config),
     cursors: createCursors(serverKeys.cursorDigest),
     onBehalfOf: onBehalfReader(serverKeys.requestDigest, now),
+    creates: createRateLimiter({ perSecond: config.maxCreatesPerSecond, servers: () => control.servers, now }),
     downloads: createDownloadLinks(serverKeys.downloadDigest, now),
     audit: createAuditTrail({ store, now, logger }),
     openRequests: createOpenRequests({ maxPerKey: config.maxStreamsPerKey, now, isValid: keys.isValid }),

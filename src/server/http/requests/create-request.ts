@@ -2,10 +2,11 @@
  * Converts the validated body of a create to a request to the control plane, checks the rules that a schema cannot express, and interprets
  * the result.
  */
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isArtifactName, isArtifactPattern } from '../../../core/artifact.ts';
 import type { ServerConfig } from '../../config.ts';
-import type { CreateRequest } from '../../control/control.ts';
+import type { ControlPlane, CreateRequest } from '../../control/control.ts';
+import type { RateLimiter } from '../authentication/rate-limit.ts';
 import { type FieldError, invalid, notFound } from '../replies/problem.ts';
 import { replayedResource } from './idempotency.ts';
 import type { CreateExecution } from '../../../api/execution.ts';
@@ -14,6 +15,35 @@ import type { Execution } from '../../../store/store.ts';
 import type { CreateResult } from '../../control/control.ts';
 
 type Stdin = CreateRequest['stdin'];
+
+/** Throws RATE_LIMITED if the key creates too many executions, terminals, batches or schedules each second. */
+export function assertCreateAllowed({ creates }: { creates: RateLimiter }, { principal }: FastifyRequest): void {
+  const retryAfterMs = creates.take(principal.apiKeyId);
+  if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+}
+
+/** Throws a 422 if the env is larger than any machine accepts. */
+export function assertEnvFits(env: Readonly<Record<string, string>>, limits: CreateLimits): void {
+  const errors: FieldError[] = [];
+  refuseTooMuch({ command: [], env }, limits, errors);
+  if (errors.length > 0) throw invalid(errors);
+}
+
+/** Throws RATE_LIMITED if the key may not keep `bytes` more bytes of commands on the server. */
+export async function assertMayKeep(
+  control: Pick<ControlPlane, 'mayKeep'>,
+  createdBy: string,
+  bytes: number,
+): Promise<void> {
+  if (!(await control.mayKeep({ createdBy, bytes }))) throw keyQueueFull();
+}
+
+function keyQueueFull(): ApiError {
+  return new ApiError('RATE_LIMITED', {
+    message:
+      'The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',
+  });
+}
 
 /** Limits of a request, whatever the machine accepts. */
 export type CreateLimits = Pick<ServerConfig, 'maxArgs' | 'maxArgsBytes' | 'maxEnv' | 'maxEnvBytes'>;
@@ -66,7 +96,11 @@ function refuseArtifacts({ artifacts = [] }: CreateExecution, errors: FieldError
 }
 
 /** Refuses too large a command or environment. Counts like execve(2): each text with its terminating NUL. */
-function refuseTooMuch({ command, env = {} }: CreateExecution, limits: CreateLimits, errors: FieldError[]): void {
+function refuseTooMuch(
+  { command, env = {} }: Pick<CreateExecution, 'command' | 'env'>,
+  limits: CreateLimits,
+  errors: FieldError[],
+): void {
   const refuse = (location: string, unit: string, limit: number): void => {
     errors.push({ location, message: `must not have more than ${limit} ${unit}` });
   };
@@ -120,10 +154,7 @@ export function createdExecution(made: CreateResult, reply: FastifyReply): Execu
         message: 'Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
       });
     case 'key_queue_full':
-      throw new ApiError('RATE_LIMITED', {
-        message:
-          'The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',
-      });
+      throw keyQueueFull();
     default:
       return replayedResource(made, reply);
   }

@@ -1,5 +1,7 @@
 /** Looks up the resource of a path, or throws a 404. */
-import type { Execution, Machine, Store } from '../../../store/store.ts';
+import type { Execution, Machine, Schedule, Store } from '../../../store/store.ts';
+import type { Schedules } from '../../control/schedules/schedules.ts';
+import type { Principal } from '../authentication/key-ring.ts';
 import { notFound } from '../replies/problem.ts';
 
 interface Executions {
@@ -41,4 +43,21 @@ export async function findMachine(
   const isGone = machine?.phase === 'destroyed' && now() - machine.lastTransitionAt > REMOVED_SHOWN_MS;
   if (machine === undefined || isGone) throw notFound('The machine does not exist.');
   return machine;
+}
+
+/** Returns a schedule. A key that is limited to some machines has access to its own schedules only. */
+export async function findSchedule(
+  context: Pick<Schedules, 'scheduler'>,
+  principal: Principal,
+  scheduleId: string,
+): Promise<Schedule> {
+  const schedule = await context.scheduler.store.getSchedule({ scheduleId });
+  const isVisible = principal.machineIds === undefined || schedule?.createdBy === principal.apiKeyId;
+  if (schedule === undefined || !isVisible) throw noSchedule();
+  return schedule;
+}
+
+/** Returns the 404 of a schedule. */
+export function noSchedule() {
+  return notFound('There is no such schedule.');
 }

@@ -16,6 +16,9 @@ export function mcpRoutes(app: App, version: string): void {
     // The library is loaded at the first request of this route.
     const { answerMcp } = await import('../../../mcp/main.ts');
     const client = new Execplane({ url: OWN_URL, fetch: fetchWithin(app, request) });
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (value !== undefined) reply.raw.setHeader(name, value);
+    }
     reply.hijack();
     await answerMcp({ client, version }, { request: request.raw, response: reply.raw, body: request.body });
     return reply;

@@ -18,7 +18,7 @@ import type { App, HttpContext } from '../http-context.ts';
 import { notFound } from '../replies/problem.ts';
 import { executionReasonWire } from '../replies/reasons.ts';
 import { wakeRetries, wakeRetryAfterMs } from '../replies/wake-retry.ts';
-import { createdExecution } from '../requests/create-request.ts';
+import { assertCreateAllowed, assertEnvFits, createdExecution } from '../requests/create-request.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 import { baseUrlOf, notReady, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
@@ -53,6 +53,8 @@ function createRoute(app: App, context: HttpContext): void {
     async (request, reply) => {
       const { width, height, shell, cwd, env = {}, user } = request.body;
       const machineId = request.params.machine_id;
+      assertCreateAllowed(context, request);
+      assertEnvFits(env, context.config);
       const made = await context.control.create({
         ...(await context.onBehalfOf(request)),
         machineId,

@@ -9,7 +9,9 @@ import { nextTick, TimingError } from '../../../control/schedules/ticks.ts';
 import { assertMachine } from '../../authentication/auth.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import { invalid } from '../../replies/problem.ts';
-import { type CreateLimits, createRequestOf } from '../create-request.ts';
+import type { ControlPlane } from '../../../control/control.ts';
+import type { Schedules } from '../../../control/schedules/schedules.ts';
+import { assertMayKeep, type CreateLimits, createRequestOf } from '../create-request.ts';
 
 const DEFAULT_CONCURRENCY = 10;
 const MAX_EVERY_SECONDS = 366 * 86_400;
@@ -143,4 +145,14 @@ function withPresent(body: TimingFields, present: Timing): TimingFields {
 function fieldsOfCommand(body: Omit<CreateSchedule, 'selector'>): Parameters<typeof createRequestOf>[0] {
   const fields = OF_COMMAND.filter((name) => body[name] !== undefined).map((name) => [name, body[name]] as const);
   return { command: body.command, ...Object.fromEntries(fields) };
+}
+
+/** Seals the command of a schedule. Throws RATE_LIMITED if it is more than the key may keep on the server. */
+export async function sealCommand(
+  { control, starter }: { control: Pick<ControlPlane, 'mayKeep'>; starter: Schedules['starter'] },
+  { scheduleId, createdBy, command }: { scheduleId: string; createdBy: string; command: BatchCommand },
+): Promise<Buffer> {
+  const sealed = await starter.seal(scheduleId, command);
+  await assertMayKeep(control, createdBy, sealed.length);
+  return sealed;
 }

@@ -1,9 +1,7 @@
 /** Creates, lists, gets and cancels executions. */
-import { ApiError } from '../../../../core/errors.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
 import { notFound } from '../../replies/problem.ts';
-import { createRateLimiter } from '../../authentication/rate-limit.ts';
 import {
   AllExecutionsQuery,
   CreateExecutionSchema,
@@ -14,7 +12,7 @@ import {
 } from '../../../../api/execution.ts';
 import { ExecutionParams, MachineParams } from '../../../../api/fields.ts';
 import { prepareExecutionReply } from '../../streams/execution-reply.ts';
-import { createdExecution, createRequestOf } from '../../requests/create-request.ts';
+import { assertCreateAllowed, createdExecution, createRequestOf } from '../../requests/create-request.ts';
 import { readSelectors } from '../../requests/machines/labels.ts';
 import { pauseIfLarge } from '../../requests/large-bodies.ts';
 import { findExecution, findMachine } from '../../requests/lookup.ts';
@@ -33,11 +31,6 @@ export function executionRoutes(app: App, context: HttpContext): void {
 }
 
 function createRoute(app: App, context: HttpContext): void {
-  const limiter = createRateLimiter({
-    perSecond: context.config.maxCreatesPerSecond,
-    servers: () => context.control.servers,
-    now: context.now,
-  });
   app.post(
     COLLECTION,
     {
@@ -53,8 +46,7 @@ function createRoute(app: App, context: HttpContext): void {
       },
     },
     async (request, reply) => {
-      const retryAfterMs = limiter.take(request.principal.apiKeyId);
-      if (retryAfterMs > 0) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+      assertCreateAllowed(context, request);
       const machineId = request.params.machine_id;
       const createdBy = request.principal.apiKeyId;
       const create = createRequestOf(request.body, { machineId, createdBy }, context.config);

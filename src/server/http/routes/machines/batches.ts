@@ -17,7 +17,7 @@ import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { batchWire } from '../../replies/batch-wire.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
-import { createRequestOf } from '../../requests/create-request.ts';
+import { assertCreateAllowed, assertMayKeep, createRequestOf } from '../../requests/create-request.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
 import { selectedMachines } from '../../../control/batches/selected-machines.ts';
 import { assertKeyStillValid } from '../../requests/open-requests.ts';
@@ -67,6 +67,7 @@ function createRoute(app: App, context: HttpContext): void {
         max_failures: maxFailures,
         ...body
       } = request.body;
+      assertCreateAllowed(context, request);
       const createdBy = request.principal.apiKeyId;
       const {
         machineId: _id,
@@ -74,11 +75,13 @@ function createRoute(app: App, context: HttpContext): void {
         ...command
       } = createRequestOf(body, { machineId: '', createdBy }, context.config);
       const batchId = `batch-${freshId()}`;
+      const sealedRequest = await context.batches.seal(batchId, command);
+      await assertMayKeep(context.control, createdBy, sealedRequest.length);
       const made = await context.batches.store.createBatch({
         batch: {
           batchId,
           machineIds: await machinesOf(context, request.principal, request.body.selector),
-          sealedRequest: await context.batches.seal(batchId, command),
+          sealedRequest,
           maxConcurrency,
           ...(maxFailures === undefined ? {} : { maxFailures }),
           createdBy,

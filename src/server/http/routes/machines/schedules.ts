@@ -17,18 +17,20 @@ import type { Schedules } from '../../../control/schedules/schedules.ts';
 import { nextTicks } from '../../../control/schedules/ticks.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
-import { notFound } from '../../replies/problem.ts';
 import { scheduleRunWire, scheduleWire } from '../../replies/schedule-wire.ts';
 import { time } from '../../replies/wire.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
+import { assertCreateAllowed } from '../../requests/create-request.ts';
 import {
   assertWithCommand,
   changedDefinition,
   changesTiming,
   commandOf,
   definitionOf,
+  sealCommand,
   timingOf,
 } from '../../requests/machines/schedule.ts';
+import { findSchedule, noSchedule } from '../../requests/lookup.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
 import type { Schedule } from '../../../../store/store.ts';
 
@@ -68,17 +70,19 @@ function createRoute(app: App, context: ScheduleContext): void {
       },
     },
     async (request, reply) => {
+      assertCreateAllowed(context, request);
       const { principal, body } = request;
       const now = context.now();
       const { command, shown } = commandOf(body, context.config);
       const definition = definitionOf(body, { principal, now, shown });
       const scheduleId = `sched-${freshId()}`;
       const paused = body.paused === true ? BY_REQUEST : undefined;
+      const sealedRequest = await sealCommand(context, { scheduleId, createdBy: principal.apiKeyId, command });
       const made = await context.scheduler.store.createSchedule({
         schedule: {
           scheduleId,
           definition,
-          sealedRequest: await context.starter.seal(scheduleId, command),
+          sealedRequest,
           createdBy: principal.apiKeyId,
           ...dueFrom(definition, { anchor: now, now, paused }),
         },
@@ -221,7 +225,9 @@ async function changeOf(
   return {
     definition,
     sealedRequest:
-      anew === undefined ? present.sealedRequest : await context.starter.seal(present.scheduleId, anew.command),
+      anew === undefined
+        ? present.sealedRequest
+        : await sealCommand(context, { ...present, createdBy: principal.apiKeyId, command: anew.command }),
     ...dueFrom(definition, { anchor, now, paused }),
   };
 }
@@ -285,16 +291,4 @@ function runsRoute(app: App, context: ScheduleContext): void {
       return pageWire(context.cursors, list, { ...page, items }, ({ run, batch }) => scheduleRunWire(run, batch));
     },
   );
-}
-
-/** Returns a schedule. A key that is limited to some machines has access to its own schedules only. */
-async function findSchedule(context: ScheduleContext, principal: Principal, scheduleId: string): Promise<Schedule> {
-  const schedule = await context.scheduler.store.getSchedule({ scheduleId });
-  const isVisible = principal.machineIds === undefined || schedule?.createdBy === principal.apiKeyId;
-  if (schedule === undefined || !isVisible) throw noSchedule();
-  return schedule;
-}
-
-function noSchedule() {
-  return notFound('There is no such schedule.');
 }
