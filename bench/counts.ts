@@ -14,11 +14,11 @@ const EXECUTIONS = TINY ? 50 : 400;
 const WARM_UP = TINY ? 20 : 1000;
 /** Limits for each execution, run one at a time. System calls vary a little, because the garbage collector has its own threads. */
 const LIMITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  'server, 1 at a time': { system_calls: 32, flushes: 2.3, log_kb: 56 },
+  'server, 1 at a time': { system_calls: 30, flushes: 2.3, log_kb: 56 },
   'link, 1 at a time': { system_calls: 10 },
-  'runner, 1 at a time': { system_calls: 28 },
-  'spawner, 1 at a time': { system_calls: 34 },
-  'server, a create alone': { log_kb: 45 },
+  'runner, 1 at a time': { system_calls: 26 },
+  'spawner, 1 at a time': { system_calls: 26 },
+  'server, a create alone': { system_calls: 18, log_kb: 32 },
 };
 const HOLDS = process.argv.includes('--hold');
 /** Time until the work after an answer (acknowledgements, audit) is done, ms. */
