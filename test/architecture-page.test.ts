@@ -1,4 +1,4 @@
-/** docs/ARCHITECTURE.md names the file and function of each step: both must be there, and the paths short. So must what a new field needs. */
+/** The files and functions that docs/ARCHITECTURE.md names for each step, and for a new field, must exist. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 

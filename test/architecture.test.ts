@@ -1,4 +1,4 @@
-/** House rules that no linter here can check: the direction of imports, imports that core and runner must not have, file sizes. */
+/** Rules of this repository that no linter checks: the direction of imports, forbidden imports of core and runner, file sizes. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative } from 'node:path';
@@ -10,7 +10,7 @@ const MAX_LINES = 300;
 
 interface Import {
   from: string;
-  /** A path under the root for our own modules, else the name of the package or built-in. */
+  /** A path below the root for modules of this repository, else the name of the package or built-in module. */
   to: string;
   typeOnly: boolean;
 }
@@ -18,7 +18,7 @@ interface Import {
 const sources = filesUnder('src');
 const imports = sources.flatMap(importsOf);
 
-/** Which folders a folder may import from, besides itself. Type-only imports count: they bind as much as the others. */
+/** The folders from which a folder may import, besides itself. Type-only imports count too: they are dependencies like all others. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   core: [],
   api: ['core'],
@@ -31,12 +31,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mcp: ['client'],
   console: ['core', 'api', 'client'],
 };
-/** The CLI speaks HTTP, save that it starts the other two. */
+/** Modules of server and agent that the CLI may import, to start them. Otherwise the CLI uses the HTTP API. */
 const CLI_MAY_START = new Set(['src/server/main.ts', 'src/agent/main.ts']);
-/** Computes, and touches nothing outside. */
+/** Node.js modules without input and output. */
 const PURE_BUILTINS = new Set(['node:zlib']);
 
-/** What the runner may load: each megabyte that it has slows every start down. */
+/** Packages that the runner may import. Each megabyte of its memory makes every start of a command slower. */
 const TINY_PACKAGES = new Set(['nanoid']);
 
 describe('imports point one way', () => {
@@ -98,7 +98,7 @@ describe('folders', () => {
   });
 });
 
-/** Tests of what the parts do together, by the kind of the question; those beside them hold rules and pages of the whole. */
+/** Folders of tests that use several parts, by kind of test. Test files directly in `test` check rules and pages of the repository. */
 const WHOLE = new Set(['chaos', 'deploy', 'fuzz', 'integration', 'openapi', 'security']);
 
 describe('tests mirror src', () => {
@@ -203,7 +203,7 @@ function foldersOf(file: string): string[] {
   return folder === '.' ? [] : [folder, ...foldersOf(folder)];
 }
 
-/** What a test may be of: `test/a/b-c.test.ts` is of `src/a/b-c` or `src/a/b`. */
+/** The modules that a test file can belong to: `test/a/b-c.test.ts` belongs to `src/a/b-c` or `src/a/b`. */
 function namesOf(file: string): string[] {
   const words = file
     .replace(/^test\//, 'src/')
@@ -220,7 +220,7 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
 }
 
-/** The imports and re-exports of a file; the formatter keeps them in a shape that can be read line by line. */
+/** The imports and re-exports of a file. They can be parsed by line because of the formatter. */
 function importsOf(from: string): Import[] {
   const text = withoutComments(read(from));
   const statement = /^(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm;
@@ -243,7 +243,7 @@ function importText({ from, to }: Import): string {
   return `${from} → ${to}`;
 }
 
-/** `entry` and all of our modules that are loaded with it at run time. */
+/** `entry` and all modules of this repository that it loads at run time. */
 function reachable(entry: string): Set<string> {
   const seen = new Set([entry]);
   for (const file of seen) {

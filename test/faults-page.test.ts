@@ -28,7 +28,7 @@ test.each(lines)('$number: $fault', ({ proofs }) => {
   }
 });
 
-/** The file with the quotes of its titles plain, so that one is found however it was quoted. */
+/** The file with plain quotes in its titles, so that a title is found in any quotation. */
 function titlesIn(path: string): string {
   return readFileSync(path, 'utf8').replaceAll("\\'", "'");
 }

@@ -1,6 +1,6 @@
 /**
- * Members of classes that nothing in src uses: dead, or there for a test alone. knip finds unused exports; since version 6 it looks at no
- * class members. Names are compared, not symbols: a name that another class uses as well counts as used.
+ * Finds class members that no code in src uses. knip finds unused exports, but since version 6 no unused class members. The test
+ * compares names, not symbols: a name that is used for a member of another class counts as used.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,14 +8,14 @@ import { expect, test } from 'vitest';
 
 const SRC = join(import.meta.dirname, '../src');
 const CLASS = /^(?:export )?(?:abstract )?class (\w+)[^{]*\{\n([\s\S]*?)^\}/gm;
-/** One line of a class body, as the formatter indents it: its modifiers and its name. Private names (`#`) are the compiler's business. */
+/** A member in a class body, with the indentation of the formatter: its modifiers and its name. The compiler checks private names (`#`). */
 const MEMBER =
   /^ {2}(?!override\b|constructor\b)(?:(?:static|readonly|async|get|set|\*)\s+)*([a-zA-Z]\w*)\??\s*(?:[(<:=;]|$)/gm;
 
 const sources = readdirSync(SRC, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
   .map((entry) => withoutComments(readFileSync(join(entry.parentPath, entry.name), 'utf8')));
-/** Every name that is read from something: after a dot, taken apart, or as an index. */
+/** All names that code reads: after a dot, in a destructuring pattern, or as an index. */
 const used = new Set(
   sources.flatMap((text) =>
     [...text.matchAll(/\.\s*([a-zA-Z]\w*)|[{,]\s*([a-zA-Z]\w*)\s*(?=[,:}=])|\['([a-zA-Z]\w*)'\]/g)].map(

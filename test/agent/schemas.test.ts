@@ -1,4 +1,4 @@
-/** The compiled checks of the agent match its present schemas. */
+/** The compiled validators of the agent match its current schemas. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { checksSource } from '../../scripts/checks/source.ts';

@@ -47,8 +47,10 @@ for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
 }
 await deployment?.dispose();
 
-const why = values.cluster ? '' : ' (a runner was killed)';
-console.log(`${executions} executions, ${lost} of them agent_lost${why}, failed seeds: ${failed.join(', ') || 'none'}`);
+const cause = values.cluster ? '' : ' (a runner was killed)';
+console.log(
+  `${executions} executions, ${lost} of them agent_lost${cause}, failed seeds: ${failed.join(', ') || 'none'}`,
+);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 async function playCluster(seed: number): Promise<ChaosResult> {

@@ -53,7 +53,7 @@ test('13: the runner dies: never run again, agent_lost, with the output that was
 test('14: the whole machine dies at once: agent_lost when the next agent connects, with the output in the journal', () =>
   withScene({}, async (scene) => {
     const id = await scene.started('echo more; exec sleep 600');
-    await scene.machine.saying(id, 'more');
+    await scene.machine.printed(id, 'more');
     killAll([scene.agent.link.pid, ...scene.agent.ownedPids(), ...processesWith(`EXECUTION_ID=${id}`)]);
     await scene.agent.link.exited;
     scene.agent.restart();
@@ -155,7 +155,7 @@ test.runIf(mayMount())(
         const running = await deployment.machine.create({
           command: ['/bin/sh', '-c', 'echo ready; sleep 2; seq 1 20000'],
         });
-        await deployment.machine.saying(running.execution_id, 'ready');
+        await deployment.machine.printed(running.execution_id, 'ready');
         const filler = fill(disk.dir);
         const body = { command: ['/bin/true'], stdin: 'x'.repeat(1_000_000) };
         await until('a create is refused', async () => {

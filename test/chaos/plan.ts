@@ -39,7 +39,7 @@ export function makePlan(random: Random, durationMs: number): Step[] {
     else steps.push({ at, do: random.pick(faults), forMs: random.between(0, 600), nth: random.between(0, 12) });
   }
   if (killsRunners) steps.push(killAmongCommands(random, steps));
-  return steps.sort((one, other) => one.at - other.at);
+  return steps.sort((a, b) => a.at - b.at);
 }
 
 /** Kills a runner while it has commands: shortly after a step that creates some. */
@@ -49,7 +49,7 @@ function killAmongCommands(random: Random, steps: readonly Step[]): Step {
 }
 
 /** Formats a step as a line of the plan that a failed run prints. */
-export function saidStep(step: Step): string {
+export function formatStep(step: Step): string {
   return step.do === 'create'
     ? `${step.at} ms: create ${step.count}`
     : `${step.at} ms: ${step.do} (for ${step.forMs} ms, frame ${step.nth})`;

@@ -8,8 +8,8 @@ import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
 import { type Created, databaseFaults, faultsOf } from './check.ts';
 import { isData } from './frames.ts';
-import { kept, persistently } from './persistence.ts';
-import { makePlan, type Step, saidStep } from './plan.ts';
+import { markHandled, retryUntilSuccess } from './retry.ts';
+import { makePlan, type Step, formatStep } from './plan.ts';
 import { type Direction, FaultyProxy, type Verdict } from './proxy.ts';
 import { Random } from './random.ts';
 import { makeTask, type Task } from './workload.ts';
@@ -52,7 +52,7 @@ class ChaosRun {
     for (const step of plan) {
       await delay(Math.max(0, step.at - (performance.now() - began)));
       if (step.do === 'create') this.#createMany(step.count);
-      else this.#away.push(kept(this.#fault(step)));
+      else this.#away.push(markHandled(this.#fault(step)));
     }
     await Promise.all(this.#away);
     this.#proxy.heal();
@@ -68,13 +68,14 @@ class ChaosRun {
   }
 
   #createMany(count: number): void {
-    for (let n = 0; n < count; n += 1) this.#created.push(kept(this.#create(makeTask(this.#random, this.#starts))));
+    for (let n = 0; n < count; n += 1)
+      this.#created.push(markHandled(this.#create(makeTask(this.#random, this.#starts))));
   }
 
   /** Creates an execution, with one Idempotency-Key for all attempts, and cancels it if the task has `cancelAfterMs`. */
   async #create(task: Task): Promise<Created> {
     const key = randomUUID();
-    const { execution_id: id } = await persistently(() =>
+    const { execution_id: id } = await retryUntilSuccess(() =>
       this.#machine.client.ask<WireExecution>('POST', this.#machine.path, {
         body: task.body,
         headers: { 'idempotency-key': key },
@@ -83,7 +84,7 @@ class ChaosRun {
     );
     if (task.cancelAfterMs !== undefined) {
       await delay(task.cancelAfterMs);
-      await persistently(() => this.#machine.cancel(id));
+      await retryUntilSuccess(() => this.#machine.cancel(id));
     }
     return { task, id };
   }
@@ -140,7 +141,7 @@ class ChaosRun {
     this.#proxy.rule((frame) => {
       if (!isData(frame)) return 'pass';
       seen += 1;
-      if (seen === nth + 1) this.#away.push(kept(this.#fault(fault)));
+      if (seen === nth + 1) this.#away.push(markHandled(this.#fault(fault)));
       return 'pass';
     });
   }
@@ -196,7 +197,7 @@ class ChaosRun {
 export async function runChaos(seed: number, durationMs: number): Promise<ChaosResult> {
   const random = new Random(seed);
   const plan = makePlan(random, durationMs);
-  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidStep), log: '' };
+  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(formatStep), log: '' };
   const deployment = await Deployment.start({ machine: null, server: { EXECPLANE_CANCEL_GRACE_MS: '300' } });
   let proxy: FaultyProxy | undefined;
   try {

@@ -46,7 +46,7 @@ export class Scene {
 
   async started(line: string, more: { timeout_ms?: number } = {}): Promise<string> {
     const id = await this.create(line, more);
-    await this.machine.saying(id, 'ready');
+    await this.machine.printed(id, 'ready');
     return id;
   }
 

@@ -1,4 +1,4 @@
-/** Errors of users and of the connection: each message names the cause and the remedy. */
+/** Errors of users and of the connection. Each message must name the cause and the remedy. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';

@@ -1,4 +1,4 @@
-/** The other commands of the CLI: tables for people, and `--json` for programs. */
+/** Commands of the CLI besides `exec`: tables, and JSON with `--json`. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => deployment.dispose(), 60_000);
 
-/** Runs the CLI; it must succeed. */
+/** Runs the CLI and expects success. */
 async function ok(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await cli(args, env);
   expect(stderr).not.toContain('execplane:');

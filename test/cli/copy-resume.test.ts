@@ -1,4 +1,4 @@
-/** Copies that are interrupted, and continued by another process. */
+/** Copies that are interrupted and then continued by another process. */
 import { randomBytes } from 'node:crypto';
 import {
   mkdirSync,
@@ -20,7 +20,7 @@ import { StallingRelay } from '../helpers/stalling-relay.ts';
 
 const bytes = randomBytes(24_000_000);
 const STALL_BYTES = 16_000_000;
-/** Allowance for requests and answers, in bytes, besides the file. */
+/** The limit for the bytes of requests and answers, in addition to the file. */
 const OVERHEAD_BYTES = 1_000_000;
 
 /** A machine whose commands find only the tools of BusyBox. */
@@ -53,7 +53,7 @@ function partsOf(name: string): string[] {
   return readdirSync(dir).filter((candidate) => candidate.startsWith(`${name}.execplane-`));
 }
 
-/** Begins a copy, and ends it by `signal` when many of its bytes have arrived. */
+/** Starts a copy and ends it by `signal` when a large part has arrived. */
 async function interrupt(from: string, to: string, name: string, signal: NodeJS.Signals): Promise<Started> {
   const stalled = relay.stallAfter(STALL_BYTES);
   const copy = startCopy(from, to);
@@ -64,7 +64,7 @@ async function interrupt(from: string, to: string, name: string, signal: NodeJS.
   return copy;
 }
 
-/** Copies to the end. Returns the bytes that went over the network. */
+/** Runs the copy to its end. Returns the number of bytes sent over the network. */
 async function finish(from: string, to: string, name: string): Promise<number> {
   relay.reset();
   const copy = startCopy(from, to);

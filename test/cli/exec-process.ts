@@ -1,4 +1,4 @@
-/** A running `execplane exec` whose three streams a test controls. */
+/** A running `execplane exec`. The test controls its three streams. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
@@ -22,7 +22,7 @@ export function startExec(server: ServerUnderTest, args: readonly string[]): Exe
   const err: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-  // It may exit, and close its stdin, before everything is written.
+  // The process may exit before all input is written, which closes its stdin.
   child.stdin.on('error', () => {});
   const text = () => Buffer.concat(out).toString('utf8');
   return {

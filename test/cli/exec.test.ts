@@ -16,7 +16,7 @@ function exec(...args: string[]): Exec {
   return startExec(deployment.server, ['dm-test', ...args]);
 }
 
-/** Runs it with an empty stdin. */
+/** Runs `execplane exec` with an empty stdin. */
 function run(...args: string[]) {
   const started = exec(...args);
   started.stdin.end();

@@ -1,4 +1,4 @@
-/** The files loaded before `execplane exec` sends its request. Counts, so that a busy machine does not change them. */
+/** The number of files that `execplane exec` loads before it sends its request. It does not depend on the load of the machine. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
 import { MAIN } from '../helpers/harness.ts';
 
-/** Prints the files and the modules of Node that a process has loaded, as JSON on stderr, when it ends. */
+/** Prints the files and built-in modules that a process has loaded, as JSON on stderr, when it exits. */
 const TELL_LOADED = `import { registerHooks } from 'node:module';
 const files = [];
 registerHooks({ load: (url, context, next) => { if (url.startsWith('file:')) files.push(url); return next(url, context); } });
@@ -17,7 +17,7 @@ it('a request over plain http loads few files, and neither TLS nor the fetch of 
   let requests = 0;
   const server = createServer((request, response) => {
     requests += 1;
-    // The command gives up.
+    // The CLI exits with an error.
     response.writeHead(401, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ error_code: 'AUTH_INVALID', message: 'no', retryable: false }));
     request.resume();

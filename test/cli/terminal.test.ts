@@ -1,4 +1,4 @@
-/** Messages at a terminal beside the output, and cases without any. */
+/** Messages on a terminal besides the output, and cases without messages. */
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { StatusLine } from '../../src/cli/terminal/status-line.ts';

@@ -1,4 +1,4 @@
-/** `execplane up`, which `npm start` runs: from an empty directory to an executed command, and to no process left. */
+/** `execplane up`, which `npm start` runs: starts in an empty directory, executes a command, and leaves no process. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -83,7 +83,7 @@ test('the printed lines work when pasted into a shell, and Ctrl-C leaves no proc
     (await cli(['executions', 'ls', started.machineId, '--status', 'running', '--json'], env)).stdout.includes('sleep'),
   );
 
-  // Like a terminal: to the whole group, and a second time through npm.
+  // Like Ctrl+C in a terminal: the signal goes to the whole process group, and npm sends it a second time.
   process.kill(-(started.child.pid ?? 0), 'SIGINT');
   started.child.kill('SIGINT');
   expect(await started.closed).toBe(0);

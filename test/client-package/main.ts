@@ -39,7 +39,7 @@ const EXPECTED = {
 try {
   const archive = pack();
   check('publint', [archive]);
-  // The package is for import alone: no require, and no resolution that knows no "exports".
+  // The package supports only `import`: no `require`, and no module resolution without "exports".
   check('attw', ['--profile', 'esm-only', archive]);
   unpack(archive);
   const deployment = await Deployment.start();
@@ -72,7 +72,7 @@ function check(tool: string, args: readonly string[]): void {
   execFileSync(join(TOOLS, '.bin', tool), args, { stdio: 'inherit' });
 }
 
-/** As npm would install it, but for its dependencies: the client library has none. */
+/** Unpacks the package as npm would install it, without dependencies, since the client library has none. */
 function unpack(archive: string): void {
   const target = join(work, 'node_modules/execplane');
   mkdirSync(target, { recursive: true });
@@ -89,7 +89,7 @@ function inNode(node: string, setting: Setting): void {
   console.log(`client: all of it works in Node ${execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()}`);
 }
 
-/** The page is of the origin of the server, as the console is: the API allows no other. */
+/** The page has the origin of the server, like the console. The API allows no other origin. */
 async function inChromium(setting: Setting): Promise<void> {
   if (!hasChromium) {
     console.log('client: no Chromium, not tried in it');
@@ -98,7 +98,7 @@ async function inChromium(setting: Setting): Promise<void> {
   const bundle = await bundled();
   const browser = await launchChromium();
   try {
-    // Its own pages forbid scripts that are not theirs.
+    // The Content-Security-Policy of the server's pages forbids foreign scripts.
     const page = await browser.newPage({ bypassCSP: true });
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
@@ -113,7 +113,7 @@ async function inChromium(setting: Setting): Promise<void> {
   }
 }
 
-/** Vite fails on what a browser does not have. */
+/** Bundles the library. Vite fails on modules that browsers do not have. */
 async function bundled(): Promise<string> {
   const entry = join(work, 'entry.js');
   writeFileSync(entry, "import { exercise } from './exercise.js'; globalThis.exercise = exercise;");

@@ -1,4 +1,4 @@
-/** Answers of a server, complete as src/api describes them. */
+/** Complete answers of a server, as described in src/api. */
 import type { ExecutionWire } from '../../src/api/execution.ts';
 import type { MachineDetailWire } from '../../src/api/machine.ts';
 

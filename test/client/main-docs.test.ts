@@ -1,4 +1,4 @@
-/** The examples of docs/client.md and of examples/ run, and print what the page says. */
+/** Runs the examples of docs/client.md and of examples/, and compares their output with the page. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ let dir: string;
 beforeAll(async () => {
   deployment = await Deployment.start();
   dir = makeDirectory('docs');
-  // Resolves the package like an installation of it does.
+  // Resolves the package as if it were installed.
   mkdirSync(join(dir, 'node_modules'));
   symlinkSync(ROOT, join(dir, 'node_modules/execplane'));
 }, 60_000);

@@ -1,4 +1,4 @@
-/** The output of an execution as a stream, over silent connections. */
+/** The output of an execution as a stream, also if the connection is silent for a long time. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Execplane } from '../../src/client/main.ts';
 import { answeredExecution } from './answers.ts';

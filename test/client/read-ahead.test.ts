@@ -3,7 +3,7 @@ import { readAhead } from '../../src/client/read-ahead.ts';
 
 const piece = (value: number, length = 10): Uint8Array => new Uint8Array(length).fill(value);
 
-/** Yields pieces as fast as they are taken, and counts them. */
+/** Yields pieces as fast as the consumer reads, and counts them. */
 async function* counted(taken: { count: number }, total: number): AsyncGenerator<Uint8Array> {
   for (let index = 0; index < total; index += 1) {
     taken.count += 1;

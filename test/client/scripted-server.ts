@@ -1,4 +1,4 @@
-/** An HTTP server that answers each request as the test scripts it, and records the requests. */
+/** A scripted HTTP server that records the requests. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +18,7 @@ export interface ScriptedServer {
 
 type Script = (response: ServerResponse, asked: Asked) => void;
 
-/** One script per request, and then the last one again. The server is closed at the end of the test. */
+/** Starts a server with one script for each request; the last one answers all later requests. It is closed after the test. */
 export async function scriptedServer(...scripts: [Script, ...Script[]]): Promise<ScriptedServer> {
   const asked: Asked[] = [];
   const server = createServer(async (request, response) => {
@@ -46,7 +46,7 @@ export function json(value: unknown, status = 200, headers: Record<string, strin
   };
 }
 
-/** Hangs up in the middle of the body. */
+/** Closes the connection in the middle of the body. */
 export function cut(value: unknown): Script {
   return (response) => {
     const text = JSON.stringify(value);
@@ -55,5 +55,5 @@ export function cut(value: unknown): Script {
   };
 }
 
-/** Hangs up before it answers. */
+/** Closes the connection before the answer. */
 export const refuseToTalk: Script = (response) => response.destroy();

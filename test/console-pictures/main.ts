@@ -18,7 +18,7 @@ const BUILD =
 interface Subject {
   name: string;
   path: string;
-  /** What shows that the page is there. */
+  /** The heading that shows that the page is loaded. */
   heading: string;
 }
 
@@ -36,7 +36,7 @@ try {
   await deployment.dispose();
 }
 
-/** Fills the server with what a small team has: machines, executions, a failed batch, a schedule, keys. Returns the pages. */
+/** Creates example data on the server: machines, executions, a failed batch, a schedule, keys. Returns the pages. */
 async function prepare({ client, machine }: Deployment): Promise<Subject[]> {
   for (const [id, site] of [
     ['dm-web-1', 'berlin'],

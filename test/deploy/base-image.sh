@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a stand-in for the image that the Dockerfile starts from, for machines that can't pull one: Debian 12 by
+# Makes a replacement for the base image of the Dockerfile, for machines that cannot pull images: Debian 12 by
 # debootstrap, Node from node_modules, this machine's npm and its certificate bundle. Prints the tag.
 #
-#   DOCKER_HOST=… sh test/deploy/base-image.sh ROOT     ROOT: where the file system is made; used again when it is there
+#   DOCKER_HOST=… sh test/deploy/base-image.sh ROOT     ROOT: the directory of the file system; an existing one is used again
 set -eu
 
 root=${1:?a directory for the file system}
@@ -13,7 +13,7 @@ if [ ! -e "$root/usr/local/bin/npm" ]; then
   debootstrap --variant=minbase --include=ca-certificates bookworm "$root" >&2
   install -m 755 "$repository/node_modules/node/bin/node" "$root/usr/local/bin/node"
   mkdir -p "$root/usr/local/lib/node_modules"
-  # Not by `npm root -g`, which follows the node in PATH.
+  # Not `npm root -g`, which depends on the node in PATH.
   cp -r "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$root/usr/local/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Brings deploy/compose/cluster up for real, three servers on one PostgreSQL behind Caddy, and kills one of them under a running
-# `execplane exec`. Leaves nothing behind. Needs root, docker.io, docker-compose, debootstrap, caddy, openssl.
+# Starts deploy/compose/cluster, three servers on one PostgreSQL behind Caddy, and kills servers while `execplane exec` runs.
+# Removes everything at its end. Needs root, docker.io, docker-compose, debootstrap, caddy, openssl.
 #
 #   bash test/deploy/cluster.sh [ROOT]     ROOT: a file system to keep for the next run (base-image.sh)
 set -euo pipefail
@@ -36,7 +36,7 @@ start_engine "$work/engine"
 sh test/deploy/base-image.sh "$root" >/dev/null
 base=$(docker images --format '{{.Repository}}:{{.Tag}}' node)
 
-# Stand-ins for images that this machine can't pull: Debian's Caddy, and PostgreSQL from npm with what the official image does at its start.
+# Replacements for images that this machine cannot pull: Debian's Caddy, and PostgreSQL from npm with the initialization of the official image.
 mkdir "$work/caddy" "$work/postgres"
 cp "$(command -v caddy)" "$work/caddy/"
 printf 'FROM %s\nCOPY caddy /usr/bin/caddy\nENV XDG_DATA_HOME=/data XDG_CONFIG_HOME=/config\nCMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]\n' \
@@ -65,7 +65,7 @@ if ! [ -e "$data/PG_VERSION" ]; then
 fi
 exec setpriv --reuid postgres --regid postgres --clear-groups /opt/postgres/bin/postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql
 SH
-# The package has no pg_isready; the check only asks whether the port answers.
+# The package has no pg_isready. This one only checks that the port accepts connections.
 cat >"$work/postgres/pg_isready" <<'SH'
 #!/bin/sh
 exec node -e 'require("net").connect(5432, "127.0.0.1").on("connect", () => process.exit(0)).on("error", () => process.exit(2))'
@@ -85,7 +85,7 @@ services:
   postgres: { build: "$work/postgres", image: "postgres:17" }
 YAML
 
-# The files as docs/cluster.md makes them, in a copy: secrets have no business in the repository.
+# Makes the files of docs/cluster.md in a copy, so that no secrets are written to the repository.
 mkdir "$folder"
 cp deploy/compose/cluster/* "$folder"
 sed -i "s#context: ../../.., #context: $PWD, #" "$folder/docker-compose.yml"
@@ -114,14 +114,14 @@ agent=$!
 until [ "$(execplane exec dm-cluster -- echo up 2>/dev/null)" = up ]; do sleep 0.5; done
 printf 'ok   an agent joins and runs commands\n'
 
-# One server after the other is killed while the command runs: whichever holds the agent and whichever holds the client is among them.
+# Kills one server after the other while the command runs, so that both the server of the agent and that of the client are killed.
 execplane exec dm-cluster -- sh -c "echo begun; until [ -e $work/go ]; do sleep 0.2; done; seq 100000; echo \$\$ >>$work/starts" \
   >"$work/output" 2>"$work/said" &
 exec=$!
 until grep -q begun "$work/output"; do sleep 0.2; done
 for n in 1 2 3; do
   before=$(started "server-$n")
-  # As a crash: after docker kill an engine leaves it stopped.
+  # The engine restarts the container as after a crash; after `docker kill` it would not.
   kill -KILL "$(docker inspect --format '{{.State.Pid}}' "xpcluster_server-${n}_1")"
   until [ "$(started "server-$n")" != "$before" ]; do sleep 0.2; done
 done

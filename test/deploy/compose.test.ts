@@ -1,4 +1,4 @@
-/** The Dockerfile, the compose files and the scripts of deploy/ match docs/containers.md. containers.sh runs them for real. */
+/** The Dockerfile, the compose files and the scripts of deploy/ match docs/containers.md. containers.sh runs them with a real engine. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -34,7 +34,7 @@ interface Compose {
 }
 
 const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replace(/\\\n\s*/g, '');
-/** Its instructions, by the stage that they are in. */
+/** The instructions of the Dockerfile by stage. */
 const stages = new Map<string, string[]>();
 for (const line of dockerfile.split('\n').filter((text) => text !== '' && !text.startsWith('#'))) {
   const stage = /^FROM \S+ AS (\w+)$/.exec(line)?.[1];

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Brings the compose files up for real and runs executions through them: server and example agent; server behind Caddy with
-# TLS and an agent in a mounted folder. Leaves nothing behind. Needs root, docker.io, docker-compose, debootstrap, caddy, curl.
+# Starts the compose files and runs executions: with server and example agent, and with a server behind Caddy with TLS and an
+# agent in a mounted folder. Removes everything at its end. Needs root, docker.io, docker-compose, debootstrap, caddy, curl.
 #
 #   bash test/deploy/containers.sh [ROOT]     ROOT: a file system to keep for the next run (base-image.sh)
 set -euo pipefail
@@ -74,7 +74,7 @@ compose exec -T agent test ! -e /run/execplane-join/token
 printf 'ok   the used token is gone\n'
 compose down --volumes --timeout 20
 
-# A stand-in for the image of Caddy, from Debian's binary.
+# A replacement for the image of Caddy, with Debian's binary.
 mkdir "$work/caddy"
 cp "$(command -v caddy)" "$work/caddy/"
 printf 'FROM %s\nCOPY caddy /usr/bin/caddy\nENV XDG_DATA_HOME=/data XDG_CONFIG_HOME=/config\nCMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]\n' \

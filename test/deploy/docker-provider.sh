@@ -19,7 +19,7 @@ cleanup() {
   status=$?
   [ "$status" = 0 ] || tail -20 "$work/server.log" >&2 || true
   [ -z "$server_pid" ] || { kill "$server_pid" && wait "$server_pid"; } || true
-  # Never an engine that is not of this test.
+  # Cleans up only the engine of this test.
   if [ -n "${engine_pid-}" ]; then
     docker ps --all --quiet | xargs --no-run-if-empty docker rm --force >/dev/null 2>&1 || true
     stop_engine
@@ -39,12 +39,12 @@ api() {
   curl --silent --show-error --fail-with-body --max-time 120 --request "$1" "$url$2" \
     --header "authorization: Bearer $key" ${3:+--json "$3"}
 }
-# Follows the status of the machine until it is what is desired; its phase and reason then.
+# Waits until the machine is in the desired state. Prints its phase and reason.
 settled() { api GET "/v1/machines/$1/status/stream" | sed -n 's/^data: *//p' | tail -1 | jq -r '"\(.status.phase) \(.status.reason)"'; }
 run() { api POST "/v1/machines/$1/executions?wait_ms=55000&include=output" "{\"command\": $2}"; }
 state() { docker ps --all --filter "name=^/execplane-$1\$" --format '{{.State}}'; }
 
-# An agent's image: the base, and the program.
+# The image of an agent: the base image and the program.
 start_engine "$work/engine"
 base=$(sh test/deploy/base-image.sh "$root")
 "$node" scripts/package.ts --program "$work/image/program" >/dev/null
@@ -52,7 +52,7 @@ printf 'FROM %s\nCOPY program /usr/lib/execplane\nENV EXECPLANE_AGENT_DIR=/var/l
   'CMD ["/usr/lib/execplane/bin/execplane", "agent"]' >"$work/image/Dockerfile"
 docker build --quiet --tag execplane-test-agent "$work/image" >/dev/null
 
-# The address of the bridge of engine.sh: containers reach the server there.
+# The address of the bridge of engine.sh, at which containers connect to the server.
 url=http://10.213.0.1:17412
 cat >"$work/providers.json" <<END
 {"default": "docker", "providers": {"docker": {

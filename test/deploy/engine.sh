@@ -1,14 +1,14 @@
-# A container engine of its own for a test, sourced: `start_engine DIR` starts dockerd there and sets DOCKER_HOST, `stop_engine`
-# ends it. Needs Debian's docker.io and docker-compose, and root. Its images, networks and sockets are all under DIR.
+# A separate container engine for a test. Sourced. `start_engine DIR` starts dockerd in DIR and sets DOCKER_HOST, `stop_engine`
+# stops it. Needs root and Debian's docker.io and docker-compose. All images, networks and sockets are under DIR.
 
 start_engine() {
   engine=$1
   mkdir -p "$engine"
-  # What dockerd writes into the firewall is taken back: its FORWARD DROP would stay.
+  # Saves the firewall rules, to remove the rules of dockerd later. Its FORWARD DROP would stay otherwise.
   iptables-save >"$engine/iptables"
   [ -s "$engine/iptables" ] || printf '%s\n' '*filter' ':INPUT ACCEPT' ':FORWARD ACCEPT' ':OUTPUT ACCEPT' COMMIT \
     '*nat' ':PREROUTING ACCEPT' ':INPUT ACCEPT' ':OUTPUT ACCEPT' ':POSTROUTING ACCEPT' COMMIT >"$engine/iptables"
-  # A bridge and a range of its own, so that an engine that is running on this machine is not disturbed.
+  # A separate bridge and address range, to avoid conflicts with another engine on this machine.
   ip link add name xpdeploy0 type bridge
   ip addr add 10.213.0.1/16 dev xpdeploy0
   ip link set xpdeploy0 up

@@ -1,4 +1,4 @@
-/** The installer of agents: files that root installs come over https or from a folder, and match the checksums and the signature. */
+/** The installer of agents: it installs files only from https or a folder, and only if checksums and signature match. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const hasGpg = (() => {
 
 let dir: string;
 
-/** Programs that only write down how they are called; `id` says root. */
+/** Makes stub programs that only record their calls; `id` prints 0, the user id of root. */
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'execplane-install-'));
   mkdirSync(join(dir, 'bin'));
@@ -48,7 +48,7 @@ function stub(name: string, then: string): void {
   writeFileSync(join(dir, 'bin', name), script, { mode: 0o755 });
 }
 
-/** What was called of the stubs. */
+/** The recorded calls of the stubs. */
 function calls(): string[] {
   try {
     return readFileSync(join(dir, 'calls'), 'utf8').split('\n').filter(Boolean);
@@ -57,7 +57,7 @@ function calls(): string[] {
   }
 }
 
-/** Runs a script of the shell among the stubs; what it said on stderr. */
+/** Runs a shell script with the stubs in PATH. Returns its stderr. */
 async function shell(...args: string[]): Promise<string> {
   const env = {
     PATH: `${join(dir, 'bin')}:${process.env['PATH']}`,
@@ -65,7 +65,7 @@ async function shell(...args: string[]): Promise<string> {
     GNUPGHOME: join(dir, 'gnupg'),
   };
   const child = spawn('sh', args, { env, stdio: ['pipe', 'ignore', 'pipe'] });
-  child.stdin.on('error', () => {}); // a script that refuses its arguments reads nothing
+  child.stdin.on('error', () => {}); // a script that refuses its arguments does not read stdin
   child.stdin.end('xpj_token\n');
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -38,7 +38,7 @@ cp -r test/deploy/limits "$work/fs/root/"
 cat >"$work/fs/etc/systemd/system/limits-checks.service" <<'END'
 [Unit]
 After=execplane-server.service dbus.socket
-# systemd-run --wait speaks to systemd over D-Bus, which nothing else here starts.
+# systemd-run --wait needs D-Bus, which no other part of the checks starts.
 Wants=execplane-server.service dbus.socket
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
@@ -54,7 +54,7 @@ TimeoutStartSec=25min
 END
 mke2fs -q -t ext4 -d "$work/fs" "$work/disk" 2500M
 
-# What a machine without KVM takes a minute for, and the checks do without.
+# Units that the checks do not need, and that take a minute on a machine without KVM.
 masked=
 for unit in systemd-udev-trigger systemd-udevd systemd-pstore modprobe@fuse modprobe@efi_pstore; do masked+=" systemd.mask=$unit.service"; done
 # start ACCELERATOR
@@ -66,7 +66,7 @@ start() {
     -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -serial "file:$work/console" 2>"$work/qemu.log" &
   qemu_pid=$!
 }
-# A kernel says its first words at once. Within a virtual machine KVM may be there and not work.
+# Whether the kernel prints to the console, which it does at once. Inside a virtual machine KVM can exist but not work.
 speaks() {
   for _ in $(seq 100); do
     [ ! -s "$work/console" ] || return 0

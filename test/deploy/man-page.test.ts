@@ -1,4 +1,4 @@
-/** execplane(1) names every command and every setting that the program has. */
+/** execplane(1) documents all commands and settings of the program. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { manPage } from '../../scripts/package/man-page.ts';

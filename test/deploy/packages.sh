@@ -1,6 +1,6 @@
 #!/bin/bash
-# Two machines with nothing but Debian 12 become a server and an agent by docs/install.md, word for word; then the agent is
-# upgraded, restarted, hung and stopped under running commands, and all is removed again. Leaves nothing behind on this machine.
+# Installs a server and an agent on two machines with only Debian 12, by the exact commands of docs/install.md. Then upgrades,
+# restarts, hangs and stops the agent while commands run, and removes both. Leaves nothing on this machine.
 # Needs root, debootstrap, systemd-container and openssl, and packages/ (npm run package).
 #
 #   bash test/deploy/packages.sh [ROOT]     ROOT: a file system to keep for the next run
@@ -20,7 +20,7 @@ cleanup() {
   fi
   power_off "$machine"
   power_off "$server"
-  # Back with this machine once both are off, or gone with them.
+  # The link returns to this machine when both machines are off, or was deleted with them.
   ip link delete xpdeploy1 2>/dev/null || true
   rm -rf --one-file-system "$work"
   exit "$status"
@@ -32,9 +32,9 @@ check() {
   [ "$2" = "$3" ] || { printf 'FAIL %s: %s, not %s\n' "$1" "$2" "$3"; return 1; }
   printf 'ok   %s\n' "$1"
 }
-# The commands of the docs that are marked for this place.
+# Prints the commands of the docs that are marked for PLACE.
 commands() { awk -v mark="<!-- run on $1 -->" '$0 == mark { on = 1; next } on && /^```sh/ { body = 1; next } /^```/ { on = body = 0 } body' docs/install.md docs/operate.md; }
-# follow PLACE DIR: runs them as a person at a root shell would. One thing differs: no public authority signed this certificate.
+# follow PLACE DIR: runs these commands in a root shell, with one difference: no public authority signed the certificate.
 follow() {
   commands "$1" | sed 's| < join-token| --ca-file /etc/ssl/test-ca.pem < join-token|' >"$2/fs/root/commands"
   [ -s "$2/fs/root/commands" ] || { printf 'FAIL the docs have nothing to run on %s\n' "$1"; return 1; }
@@ -42,7 +42,7 @@ follow() {
 }
 cli() { on "$server" env EXECPLANE_CA_FILE=/etc/ssl/test-ca.pem execplane "$@"; }
 field() { node_modules/.bin/node -p "JSON.parse(fs.readFileSync(0, 'utf8'))$1"; }
-# start COMMAND…: starts it on the machine without waiting; prints the execution's id once it runs.
+# start COMMAND…: starts the command on the machine without waiting. Prints the id of the execution when it runs.
 start() {
   local key
   key=$(cat "$server/fs/var/lib/execplane/admin.key")
@@ -59,7 +59,7 @@ make_cable
 boot "$root" "$server" xpserver xpdeploy1 10.215.0.2
 boot "$root" "$machine" xpmachine xpdeploy2 10.215.0.3
 
-# What the page takes for granted: a name, a certificate for it, the packages.
+# The prerequisites of the page: a host name, a certificate for it, and the packages.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=Test CA' -keyout "$work/ca.key" -out "$work/ca.pem" 2>/dev/null
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=execplane.example.com' -keyout "$work/key.pem" -out "$work/csr.pem" 2>/dev/null
 printf 'subjectAltName=DNS:execplane.example.com\n' >"$work/san"
@@ -91,7 +91,7 @@ until_status "$counting" succeeded
 check 'restart, upgrade and kill -9 of the agent and a restart of the server lose no line' \
   "$(cli executions output dm-web-1 "$counting")" "$(seq 200)"
 
-# packages_of VERSION [DIRECTORY_TO_BREAK]: the packages as if they were of another version, in a folder on the machine.
+# packages_of VERSION [DIRECTORY_TO_BREAK]: writes the packages with another version number to a folder on the machine.
 packages_of() {
   on "$machine" sh -euc '
     mkdir "/root/$1"
@@ -109,12 +109,12 @@ packages_of() {
 upgrade_to() { on "$machine" execplane agent upgrade --agent-dir /var/lib/execplane-agent/state --to "/root/$1" --within 60s; }
 installed() { on "$machine" sh -c 'execplane --version; dpkg-query --show --showformat "\${Version} \${Status}\n" execplane execplane-agent'; }
 packages_of 9.0.0
-# It tells its version, and has nothing to run an agent with.
+# This version prints its number but cannot run an agent.
 packages_of 9.1.0 dist/agent/link
 
 enough=/var/lib/execplane-agent/enough
 count_on="i=0; while [ ! -e $enough ]; do i=\$((i+1)); echo \$i; sleep 0.05; done; echo \$i >&2"
-# counted NAME ID: lets such a count end; every number has to be there.
+# counted NAME ID: ends the count and checks that no number is missing.
 counted() {
   on "$machine" touch "$enough"
   until_status "$2" succeeded

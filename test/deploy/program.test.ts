@@ -1,4 +1,4 @@
-/** The installed program runs by itself: the staged program has every module that it needs, and none of development. */
+/** The staged program contains exactly the modules that it needs, and no development dependencies. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

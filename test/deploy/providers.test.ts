@@ -1,4 +1,4 @@
-/** The commands that the providers in deploy/providers would run; none of the programs that they call is there. */
+/** The commands that the providers in deploy/providers run. All programs that they call are stubs. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The official TypeScript SDK of the Dedalus Machines API on machines of a real provider: every call that it has for machines, and the
- * default query parameters with which one request runs a command and returns its output. docker-provider.sh runs it.
+ * Calls the API by the official TypeScript SDK of the Dedalus Machines API, on machines of a real provider: all calls for machines,
+ * and default query parameters to run a command and return its output with one request. docker-provider.sh runs this program.
  *
  *   node test/deploy/sdk-machines.ts MODULE URL KEY     MODULE: the SDK, as one file or as an installed package's entry
  */
@@ -26,12 +26,12 @@ interface Page extends AsyncIterable<Machine> {
   next_cursor: string | null;
 }
 
-/** A call's answer, or with `withResponse` also its headers. */
+/** The answer of a call; `withResponse` also returns the headers. */
 type Call<T> = Promise<T> & { withResponse(): Promise<{ data: T; response: Response }> };
 type One = { machine_id: string };
 type Options = { headers: Record<string, string> };
 
-/** What this script uses of the SDK. */
+/** The part of the SDK that this script uses. */
 interface Sdk {
   machines: {
     create(p: { vcpu: number; memory_mib: number; storage_gib: number; autosleep?: string }): Call<Machine>;
@@ -126,7 +126,7 @@ async function passes(name: string, check: () => Promise<void>): Promise<void> {
   process.stdout.write(`ok   the SDK: ${name}\n`);
 }
 
-/** Follows the status to the end of the stream. Returns the last phase and reason. */
+/** Reads the status stream to its end. Returns the last phase and reason. */
 async function followed(p: One & { 'Last-Event-ID'?: string }): Promise<string> {
   let last = '';
   for await (const { machine_id: id, status } of await machines.watch({ ...p })) {

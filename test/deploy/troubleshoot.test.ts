@@ -1,4 +1,4 @@
-/** docs/troubleshoot.md has an entry for each existing error code, and for no other. */
+/** docs/troubleshoot.md has an entry for exactly the existing error codes. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The systemd units, checked by systemd itself: they are valid, and the server has the documented exposure level. */
+/** The systemd units, checked by systemd: they are valid, and the server has the documented exposure level. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const UNITS = join(ROOT, 'deploy/systemd');
 const systemd = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' });
 const hasSystemd = systemd.status === 0;
-/** What systemd before 254 says of the one key that it does not know, and ignores. */
+/** The message of systemd before 254 for the only key that it does not support and ignores. */
 const UNKNOWN_BEFORE_254 = /Unknown key 'DelegateSubgroup' in section \[Service\], ignoring/;
 const isBefore254 = Number(/^systemd (\d+)/.exec(systemd.stdout ?? '')?.[1]) < 254;
 
@@ -36,7 +36,7 @@ describe.runIf(hasSystemd)('systemd-analyze', () => {
   });
 });
 
-/** The units, with programs that exist in place of the ones that the package installs. */
+/** The units, with existing programs instead of the programs of the package. */
 function machineWithPrograms(): string {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-units-'));
   made.push(folder);

@@ -1,4 +1,4 @@
-/** An execution that runs during a fuzz test: it must end undisturbed. */
+/** An execution that runs during a fuzz test and must not be affected. */
 import { expect } from 'vitest';
 import type { RunningTestServer } from '../helpers/running-server.ts';
 import { ScriptedAgent } from '../helpers/scripted-agent.ts';
@@ -17,7 +17,7 @@ export class Bystander {
     this.#executionId = executionId;
   }
 
-  /** An agent with one command that has started. */
+  /** Connects an agent with one started command. */
   static async start(server: RunningTestServer): Promise<Bystander> {
     const agent = await ScriptedAgent.join(server.url, await server.machine(MACHINE));
     const { execution_id: id } = await server.client.machine(MACHINE).create({ command: ['work'] });
@@ -26,14 +26,14 @@ export class Bystander {
     return new Bystander(server, agent, id);
   }
 
-  /** Its command prints a line. */
+  /** Reports one line of output. */
   print(): void {
     const line = `line ${this.#printed.length}\n`;
     this.#printed += line;
     this.#agent.report(this.#agent.stdout(this.#executionId, line));
   }
 
-  /** Its command ends; server and execution must be undisturbed. `expected`: the only errors that the log may have. */
+  /** Ends the command and checks that server and execution were not affected. `expected`: the only permitted errors in the log. */
   async expectUnharmed({ expected = [] }: { expected?: readonly string[] } = {}): Promise<void> {
     const { client, log } = this.#server;
     const bytes = this.#printed.length;

@@ -1,4 +1,4 @@
-/** Generates requests: most fields are valid most of the time, so that they pass the first check and fail a later one. */
+/** Generates requests. Most fields are valid, so that requests pass the first checks and fail at later ones. */
 import fc from 'fast-check';
 
 export interface FuzzRequest {
@@ -83,7 +83,7 @@ const fields = {
 };
 type Field = keyof typeof fields;
 
-/** The fields of a body, by the end of the route; other fields are tried too. */
+/** The fields of a body, by the end of the route. Bodies can have other fields too. */
 const OWN: readonly (readonly [suffix: string, own: readonly Field[]])[] = [
   ['/executions', ['command', 'env', 'stdin', 'cwd', 'timeout_ms', 'output_mode']],
   ['/signal', ['signal']],
@@ -167,7 +167,7 @@ const contentType = fc.constantFrom(
   ],
 );
 
-/** Requests of a client that knows the machine `dm-fuzz`, an execution there, and these keys. */
+/** Requests of a client with the ids of the machine `dm-fuzz` and of an execution on it, and these keys. */
 export function requests(of: { keys: readonly string[]; executionId: string }): fc.Arbitrary<FuzzRequest> {
   const machine = fc.constantFrom('dm-fuzz', 'dm-fuzz', 'dm-fuzz', 'dm-none', 'DM-X', 'dm-', '..%2f..', '%00');
   const execution = fc.constantFrom(of.executionId, of.executionId, 'none', '-', '%ff', '__proto__', 'x'.repeat(600));
@@ -197,7 +197,7 @@ export function requests(of: { keys: readonly string[]; executionId: string }): 
     });
 }
 
-/** Node omits the length for a method that usually has no body. */
+/** Adds the length, which Node.js omits for methods that usually have no body. */
 function headersOf(body: Buffer | undefined, contentType: string): Record<string, string> {
   return body === undefined ? {} : { 'content-type': contentType, 'content-length': String(body.length) };
 }

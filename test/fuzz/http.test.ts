@@ -1,6 +1,6 @@
 /**
- * Thousands of requests that are nearly right: built from the routes and fields that there are, and good ones with bytes changed. Whatever comes,
- * the answer is no fault of ours, every refusal has the contract's shape, and an execution that runs meanwhile is unharmed.
+ * Sends thousands of almost valid requests: built from the existing routes and fields, and valid ones with changed bytes. No answer
+ * may be an internal error, each refusal must have the shape of the contract, and a running execution must not be affected.
  */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
@@ -29,7 +29,7 @@ interface Reply {
 
 const API_CODES = new Set([401, 403, 409, 429, 503]);
 
-/** No answer is a 500, and every error has the shape of contract §1. */
+/** Expects a status below 500, and for each error the shape of contract §1. */
 function expectLawful({ status, headers, body }: Reply, method: string): void {
   expect(status).toBeLessThan(500);
   expect(headers['x-request-id']).toMatch(/^req-/);
@@ -48,7 +48,7 @@ function expectLawful({ status, headers, body }: Reply, method: string): void {
   expect(body).not.toMatch(/\n\s+at |\/src\/|node_modules/);
 }
 
-/** Every answer matches the OpenAPI document. */
+/** Expects an answer that conforms to the OpenAPI document. */
 function expectDocumented(
   { status, headers, body }: Reply,
   { method, path }: FuzzRequest,
@@ -59,7 +59,7 @@ function expectDocumented(
   return checkConformance(answer, async () => (await client.request('GET', '/openapi.json')).json);
 }
 
-/** The answer; only the head of a stream. */
+/** Sends a request. Returns the answer; of a stream only the headers. */
 function send(url: string, agent: Agent, { method, path, headers, body }: FuzzRequest): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const sent = request(new URL(url), { method, path, headers, agent, timeout: TIMEOUT_MS }, (response) => {
@@ -81,7 +81,7 @@ function send(url: string, agent: Agent, { method, path, headers, body }: FuzzRe
   });
 }
 
-/** Everything that the server sends until it closes. */
+/** Sends bytes. Returns everything that the server sends until it closes. */
 function exchange(url: string, bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -91,7 +91,7 @@ function exchange(url: string, bytes: Buffer): Promise<string> {
     socket
       .on('data', (chunk: Buffer) => chunks.push(chunk))
       .once('error', (error: NodeJS.ErrnoException) => {
-        // The connection was cut while it was sending.
+        // The connection was cut while the client was sending.
         if (error.code === 'ECONNRESET' || error.code === 'EPIPE') resolve(Buffer.concat(chunks).toString('latin1'));
         else reject(error);
       });
@@ -100,7 +100,7 @@ function exchange(url: string, bytes: Buffer): Promise<string> {
   });
 }
 
-/** The first of the answers. */
+/** Parses the first answer. */
 function firstReply(text: string): Reply {
   const [head = '', body = ''] = text.split('\r\n\r\n');
   const lines = head.split('\r\n').slice(1);
@@ -108,7 +108,7 @@ function firstReply(text: string): Reply {
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]), headers, body };
 }
 
-/** A machine whose agent ends every command like `/bin/true`. */
+/** Connects a machine whose agent reports exit code 0 for each command. */
 async function willingMachine(server: RunningTestServer): Promise<ScriptedAgent> {
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-fuzz'));
   agent.ws.on('message', () => {

@@ -1,4 +1,4 @@
-/** Generates legal and illegal messages of an agent: frames and records with few faults. */
+/** Generates valid and invalid messages of an agent: frames and records with few errors. */
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { encodeRecord, MAX_CHUNK_BYTES, REPORT_KIND } from '../../src/core/report.ts';
@@ -27,7 +27,7 @@ function executionId({ own, others }: Known): fc.Arbitrary<string> {
   );
 }
 
-/** One of many hellos. */
+/** Generates a hello. */
 export function hellos(known: Known): fc.Arbitrary<string> {
   const held = fc.record({
     execution_id: mostly(executionId(known)),
@@ -114,7 +114,7 @@ function record(known: Known): fc.Arbitrary<Buffer> {
   return fc.record({ kind, executionId: id, number, at, payload }).map(encodeRecord);
 }
 
-/** Repairs length and checksum, so that the changed content is read. */
+/** Corrects length and checksum, so that the server reads the changed content. */
 function repaired(bytes: Buffer): Buffer {
   if (bytes.length < 9) return bytes;
   const copy = Buffer.from(bytes);
@@ -123,7 +123,7 @@ function repaired(bytes: Buffer): Buffer {
   return copy;
 }
 
-/** A message after the welcome. */
+/** Generates a message for after the welcome. */
 export function messages(known: Known): fc.Arbitrary<Message> {
   const one = record(known);
   const some = fc.array(one, { minLength: 1, maxLength: 4 }).map((records) => Buffer.concat(records));

@@ -1,6 +1,6 @@
 /**
- * 10,000 messages of hostile agents: hellos, frames and records that are nearly right, good ones with bytes changed, and bytes of the
- * WebSocket itself. The server closes or answers, calls none of it a fault of its own, and another machine's execution is unharmed.
+ * Sends 10,000 messages of hostile agents: almost valid hellos, frames and records, valid ones with changed bytes, and invalid
+ * WebSocket frames. The server must close or answer, must not log an internal error, and executions of other machines must continue.
  */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
@@ -52,22 +52,22 @@ interface Page {
   items: { execution_id: string }[];
 }
 
-/** Close codes that blame the agent or the connection, and none that blames the server. */
+/** Close codes for errors of the agent or the connection. Close codes for errors of the server are not permitted. */
 const LAWFUL = new Set<number>([
   ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009],
   ...Object.values(CLOSE).filter((code) => code !== CLOSE.restart),
 ]);
 
-/** One exception that a hostile agent can cause: the server starts its numbers again. */
+/** The only server error that a hostile agent can cause: the server starts its dispatch numbers again. */
 const GIVEN_TWICE = 'a dispatch number was given out twice';
 
 interface Outcome {
-  /** Its close code, or `alive` if it answers a ping after all messages. */
+  /** The close code, or `alive` if the server answers a ping after all messages. */
   end: number | 'alive';
   welcomed: boolean;
 }
 
-/** One link, from its hello to its end. */
+/** Runs one link from its hello to its end. */
 function session(server: RunningTestServer, { credential }: Hostile, hello: string, sent: readonly Message[]) {
   const ws = new WebSocket(`${server.url.replace('http', 'ws')}${AGENT_PATHS.link}`, {
     headers: { authorization: `Bearer ${credential}` },
@@ -79,7 +79,7 @@ function session(server: RunningTestServer, { credential }: Hostile, hello: stri
       ws.send(hello);
       ws.ping();
     });
-    // Records are answered once they are on disk, or the link is closed; the pong shows that everything else is processed.
+    // Records are acknowledged when they are on disk, unless the link closes. The pong shows that all other messages are processed.
     let settled = !sent.some((message) => 'bytes' in message);
     ws.on('message', (data) => {
       settled ||= /^{"type":"(ack|forget)"/.test(`${data}`);
@@ -95,7 +95,7 @@ function session(server: RunningTestServer, { credential }: Hostile, hello: stri
     .finally(() => ws.terminate());
 }
 
-/** Bytes after a valid upgrade: the server answers, closes, or waits for more. */
+/** Sends bytes after a valid upgrade. The server answers, closes, or waits for more. */
 function rawSession(server: RunningTestServer, { credential }: Hostile, bytes: Buffer): Promise<string> {
   const { hostname, port } = new URL(server.url);
   const socket: Socket = connect(Number(port), hostname);
@@ -112,7 +112,7 @@ function rawSession(server: RunningTestServer, { credential }: Hostile, bytes: B
   });
 }
 
-/** A text message as a client frames it (RFC 6455 §5): masked, here in two fragments with a ping between. */
+/** A text message in the frames of a client (RFC 6455 §5): masked, in two fragments with a ping between them. */
 function fragments(text: string): Buffer {
   const frame = (first: number, payload: Buffer) => {
     const length = payload.length < 126 ? [0x80 | payload.length] : [0xfe, payload.length >> 8, payload.length & 0xff];
@@ -126,7 +126,7 @@ function fragments(text: string): Buffer {
   ]);
 }
 
-/** Executions, logs and output can be read, whatever was reported. */
+/** Checks that executions, logs and output can be read after any reports. */
 async function expectReadable(server: RunningTestServer, machines: readonly Hostile[]): Promise<void> {
   for (const { machineId, own } of machines) {
     const machine = server.client.machine(machineId);
@@ -185,6 +185,6 @@ test('the server survives messages that are almost valid', async () => {
     { numRuns: RAW / MACHINES, seed: SEED, endOnFailure: true },
   );
   await expectReadable(server, hostile);
-  // An agent that keeps reporting with gaps loses that execution, and the log says so.
+  // An agent that repeatedly reports with gaps loses that execution, and the server logs that.
   await bystander.expectUnharmed({ expected: ['an execution cannot be followed any more', 'it could start twice'] });
 });

@@ -1,4 +1,4 @@
-/** Small damage to valid bytes, as from a broken or probing peer. */
+/** Small changes to valid bytes, like those of a defective or hostile client. */
 import fc from 'fast-check';
 
 interface Mutation {

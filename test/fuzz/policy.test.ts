@@ -1,6 +1,6 @@
 /**
- * Policies and requests made by chance: each verdict is the one of a policy that is read the slow and plain way, by a regular expression a
- * pattern. Pieces are few and alike, so that most patterns match something.
+ * Compares the decisions on random policies and requests with a simple and slow implementation, which uses a regular expression for
+ * each pattern. The texts are made of few, similar parts, so that most patterns match something.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -42,7 +42,7 @@ const someRequest = fc.record({
   envNames: fc.array(word, { maxLength: 2 }),
 });
 
-/** `star`: what `*` covers. */
+/** `star`: the regular expression for `*`. */
 function regularExpression(glob: string, star: string): RegExp {
   const source = (glob.match(/\*\*|./gsu) ?? []).map((part) => {
     if (part === '**') return '[^]*';

@@ -1,4 +1,4 @@
-/** The seed of a fuzz run: always the same, so that a failure can be repeated. FUZZ_SEED sets another one. */
+/** The seed of a fuzz run. It is constant, so that a failure can be reproduced. FUZZ_SEED sets another seed. */
 export const SEED = Number(process.env['FUZZ_SEED'] ?? 20_260_131);
 
 /** The number of requests; FUZZ_CASES=10000 for a long run. */

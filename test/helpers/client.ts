@@ -238,7 +238,7 @@ export class MachineClient {
   }
 
   /** Waits until stdout contains `text`, such as a line that tells that the command is ready. */
-  async saying(executionId: string, text: string): Promise<void> {
+  async printed(executionId: string, text: string): Promise<void> {
     let cursor: string | undefined;
     let seen = '';
     const until = performance.now() + DEADLINE_MS;

@@ -18,7 +18,7 @@ export interface CheckedAnswer {
 /** Statuses with the schema ApiError; all other errors have the schema Problem (contract §1). */
 const ERROR_STATUSES = new Set([401, 403, 409, 429, 503]);
 /** Statuses that any route can answer, because they are sent before the server selects the route. */
-const ANYWHERE = new Set([400, 404, 413, 431, 500]);
+const STATUSES_OF_ANY_ROUTE = new Set([400, 404, 413, 431, 500]);
 
 export class Conformance {
   readonly #document: OpenApiDocument;
@@ -49,15 +49,15 @@ export class Conformance {
     if (!header('x-request-id')) return ['no x-request-id'];
     const shouldRetry = header('x-should-retry');
     if (status >= 400 && shouldRetry !== 'true' && shouldRetry !== 'false') return ['no x-should-retry'];
-    const where = this.#find(method, path, status);
-    if (typeof where === 'string') return [where];
+    const found = this.#find(method, path, status);
+    if (typeof found === 'string') return [found];
     const type = header('content-type')?.replace(/; charset=utf-8$/, '') ?? '';
-    const { content } = where.response;
-    if ('x-event-stream' in where.response && type === 'text/event-stream') return [];
+    const { content } = found.response;
+    if ('x-event-stream' in found.response && type === 'text/event-stream') return [];
     if (content === undefined || status === 304) return [];
     if (content[type] === undefined) return [`${type || 'no media type'} instead of ${Object.keys(content)}`];
     if (body === undefined || method === 'HEAD' || !/[/+]json/.test(type)) return [];
-    const validate = this.#validator(`${where.pointer}/content/${escaped(type)}/schema`);
+    const validate = this.#validator(`${found.pointer}/content/${escaped(type)}/schema`);
     if (validate(JSON.parse(body.toString()))) return [];
     return (validate.errors ?? []).map(faultText);
   }
@@ -72,7 +72,7 @@ export class Conformance {
     if (known !== undefined && response !== undefined) {
       return { response, pointer: `/paths/${escaped(known)}/${verb}/responses/${status}` };
     }
-    if (operation !== undefined && !ANYWHERE.has(status)) return `no ${status} in the document`;
+    if (operation !== undefined && !STATUSES_OF_ANY_ROUTE.has(status)) return `no ${status} in the document`;
     if (operation === undefined && status < 400) return this.#undocumented(bare);
     return this.#anyRefusal(status);
   }

@@ -14,7 +14,7 @@ export async function startCounting(machine: MachineClient, dir: string): Promis
   const flag = join(dir, `enough-${process.hrtime.bigint()}`);
   const loop = `i=0; while [ ! -e "${flag}" ]; do i=$((i+1)); echo "$i"; sleep 0.005; done; echo "$i" > "${flag}.last"`;
   const { execution_id: executionId } = await machine.create({ command: ['sh', '-c', loop] });
-  await machine.saying(executionId, '2\n');
+  await machine.printed(executionId, '2\n');
   return {
     executionId,
     async stop() {

@@ -1,7 +1,6 @@
 /**
- * The program as it was released before: from the last tag (`v…`) behind this commit, or, until there is one, from the first
- * commit in which server and agent were tried together, from nothing to the end. It is run from its source, with the packages
- * that are installed here.
+ * The earlier release of the program: the last tag (`v…`) before this commit. Without a tag it is the first commit with an
+ * end-to-end test of server and agent. The release runs from its source with the packages that are installed in this clone.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -9,17 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** A file that this commit added. */
-const FIRST_TRIAL = 'test/cli/up.test.ts';
+/** A file that was added by the first commit with an end-to-end test. */
+const END_TO_END_TEST = 'test/cli/up.test.ts';
 
-/** The name of the earlier release; undefined without a history of the repository. */
+/** The tag or commit of the earlier release; undefined if the repository has no history. */
 export function earlierRelease(): string | undefined {
   const tag = git('describe', '--tags', '--abbrev=0', '--match', 'v*', 'HEAD^');
-  const first = git('log', '--format=%h', '--diff-filter=A', '--', FIRST_TRIAL);
+  const first = git('log', '--format=%h', '--diff-filter=A', '--', END_TO_END_TEST);
   return tag || first?.split('\n').at(-1) || undefined;
 }
 
-/** Unpacks it; `main` is its `execplane`. */
+/** Unpacks the release into a temporary directory. `main`: the path of its CLI. */
 export function checkOut(release: string): { main: string; dispose: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'execplane-earlier-'));
   const archive = execFileSync(

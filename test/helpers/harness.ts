@@ -192,7 +192,7 @@ export class Deployment {
   readonly agents: AgentUnderTest[] = [];
   #server: ServerUnderTest | undefined;
 
-  /** Starts a server and an agent that joins as `machine`; null: no agent. */
+  /** Starts a server and an agent that joins as `machine`. Default: `dm-test`; null: no agent. */
   static async start(p: { server?: Settings; agent?: Settings; machine?: string | null } = {}): Promise<Deployment> {
     const deployment = new Deployment();
     deployments.add(deployment);

@@ -167,7 +167,7 @@ export class MemoryCluster {
         return mine;
       },
       answerOrder: async ({ orderId, answer }) => {
-        const row = this.#inbox.find((one) => one.orderId === orderId);
+        const row = this.#inbox.find((order) => order.orderId === orderId);
         if (row !== undefined) row.answer = answer;
       },
       takeAnswers: async ({ orderIds }) =>

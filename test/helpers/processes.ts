@@ -1,4 +1,4 @@
-/** Processes that a test starts: waited for by signal, and ended with the test. */
+/** Child processes of tests, and functions to find, await and kill processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,12 +9,12 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-/** How long a child that a process left behind may hold its output open, ms. */
+/** The time limit for reading output after the exit of a process, ms. A surviving child process can keep the output open. */
 const LEFT_OPEN_MS = 1000;
 
 export class Started {
   readonly child: ChildProcess;
-  /** Settles when it has exited and its whole output has been read. */
+  /** Settles when the process has exited and its output has been read. */
   readonly exited: Promise<Exit>;
   #stdout = '';
   #stderr = '';
@@ -56,17 +56,17 @@ export class Started {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Sends `signal` if it is running, and settles when it has exited. SIGKILL follows after `patienceMs`. */
-  async end(signal: NodeJS.Signals, patienceMs = 20_000): Promise<Exit> {
+  /** Sends `signal` if the process is running, and SIGKILL if it has not exited after `killAfterMs`. Settles when it has exited. */
+  async end(signal: NodeJS.Signals, killAfterMs = 20_000): Promise<Exit> {
     if (this.running) this.child.kill(signal);
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), killAfterMs);
     const exit = await this.exited;
     clearTimeout(timer);
     return exit;
   }
 }
 
-/** Settles when `condition` is true; throws after `deadlineMs` with the text `what`. Only for events without a signal. */
+/** Polls `condition` until it is true. Throws after `deadlineMs` with the text `what`. Only for events that cannot be awaited. */
 export async function until(
   what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
@@ -89,7 +89,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Pids of living processes whose command line or environment holds `text` (NUL separates arguments and variables). */
+/** Pids of running processes whose command line or environment contains `text` (NUL separates arguments and variables). */
 export function processesWith(text: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -105,7 +105,7 @@ function has(pid: number, file: 'cmdline' | 'environ', text: string): boolean {
   }
 }
 
-/** Kills these together: all are stopped first, so that none sees another die. A process that has exited is ignored. */
+/** Kills processes. All are stopped first, so that none can react to the death of another. Exited processes are ignored. */
 export function killAll(pids: Iterable<number>): void {
   const all = new Set(pids);
   for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
@@ -119,7 +119,7 @@ export function killAll(pids: Iterable<number>): void {
   }
 }
 
-/** The command line of this process. */
+/** The command line of the process `pid`. */
 export function commandLine(pid: number): string {
   try {
     return `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`;

@@ -1,4 +1,4 @@
-/** Parses the text format of Prometheus strictly: text that a Prometheus server would refuse throws. */
+/** Parses the text format of Prometheus strictly: throws for text that a Prometheus server would refuse. */
 
 export interface MetricFamily {
   type: string;
@@ -9,7 +9,7 @@ export interface MetricFamily {
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)/y;
 
-/** Families by name. Throws for a sample that belongs to none, or that comes twice. */
+/** Returns the metric families by name. Throws for a sample without a family and for a repeated sample. */
 export function parseMetrics(text: string): Map<string, MetricFamily> {
   const families = new Map<string, MetricFamily>();
   const seen = new Set<string>();
@@ -51,7 +51,7 @@ function parseLabels(text: string): Record<string, string> {
   return labels;
 }
 
-/** Buckets rise, and the last one is the count. */
+/** Checks that the bucket counts do not fall and that the last bucket equals the count. */
 function checkHistograms(name: string, { samples }: MetricFamily): void {
   const buckets = samples.filter((sample) => sample.name === `${name}_bucket`);
   for (const count of samples.filter((sample) => sample.name === `${name}_count`)) {

@@ -1,4 +1,4 @@
-/** The provider of docs/providers.md, whose machines are agents on this host, with ways to make it fail. */
+/** The provider script of docs/providers.md, whose machines are agents on this host. Tests can make its hooks fail. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAIN } from './harness.ts';
@@ -6,7 +6,7 @@ import { MAIN } from './harness.ts';
 const PAGE = new URL('../../docs/providers.md', import.meta.url);
 const OPERATIONS = ['create', 'delete', 'wake', 'sleep', 'describe'];
 
-/** Records each hook, applies the fault, then runs the provider of the page. */
+/** Records the hook, applies the fault and runs the provider script. */
 const WRAPPER = `#!/bin/sh
 request=$(cat)
 field() { printf '%s' "$request" | sed -n "s/.*\\"$1\\":\\"\\([^\\"]*\\)\\".*/\\1/p"; }
@@ -28,7 +28,7 @@ export interface HookRun {
 export class TestProvider {
   readonly #dir: string;
 
-  /** Writes its files below `dir`. */
+  /** Writes the files of the provider below `dir`. */
   constructor(dir: string) {
     this.#dir = join(dir, 'hooks');
     mkdirSync(join(this.#dir, 'bin'), { recursive: true });
@@ -39,7 +39,7 @@ export class TestProvider {
     this.#executable('bin/execplane', `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
   }
 
-  /** The file for EXECPLANE_PROVIDERS; `settings` of the provider besides its command. */
+  /** Writes the file for EXECPLANE_PROVIDERS and returns its path. `settings`: fields of the provider besides its command. */
   file(settings: Record<string, unknown> = {}): string {
     const path = join(this.#dir, 'providers.json');
     const env = {
@@ -52,7 +52,7 @@ export class TestProvider {
     return path;
   }
 
-  /** From now on hooks of this operation do that, until it is mended. */
+  /** Makes the hooks of `operation` fail in this way until `mend`. */
   fail(operation: string, fault: 'hang' | 'hopeless'): void {
     writeFileSync(join(this.#dir, `fault-${operation}`), fault);
   }
@@ -61,7 +61,7 @@ export class TestProvider {
     rmSync(join(this.#dir, `fault-${operation}`));
   }
 
-  /** The hooks that were run, but for those that only looked. */
+  /** The hooks that ran, except `describe`. */
   runs(): HookRun[] {
     const log = join(this.#dir, 'log');
     if (!existsSync(log)) return [];

@@ -1,4 +1,4 @@
-/** The CLI at a real pseudo-terminal, which a fixture in Python holds. */
+/** Runs the CLI on a pseudo-terminal, which a Python program opens. */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
@@ -23,7 +23,7 @@ export class PseudoTerminal {
   /** The position up to which the output was awaited. */
   #seen = 0;
 
-  /** Runs `execplane ARGS` there, 100 columns by 30 rows. */
+  /** Runs `execplane ARGS` on a pseudo-terminal of 100 columns and 30 rows. */
   constructor(server: Pick<ServerUnderTest, 'url' | 'key'>, args: readonly string[]) {
     const env = baseEnv({ EXECPLANE_URL: server.url, EXECPLANE_API_KEY: server.key });
     this.#child = spawn('python3', [FIXTURE, '100', '30', process.execPath, MAIN, ...args], { env });
@@ -33,7 +33,7 @@ export class PseudoTerminal {
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#reported += text;
     });
-    this.#child.stdin.on('error', () => {}); // it has ended
+    this.#child.stdin.on('error', () => {}); // the Python program has exited
     this.exited = once(this.#child, 'close').then(() => {
       try {
         return JSON.parse(this.#reported.trim().split('\n').at(-1) ?? '') as PtyExit;
@@ -44,7 +44,7 @@ export class PseudoTerminal {
     this.exited.catch(() => {});
   }
 
-  /** Everything that was shown. */
+  /** The whole output so far. */
   get shown(): string {
     return this.#shown;
   }
@@ -61,7 +61,7 @@ export class PseudoTerminal {
     this.#order({ signal: constants.signals[name] });
   }
 
-  /** Settles when `wanted` is shown after the last awaited text; rejects if the program ends without it. */
+  /** Waits until `wanted` is in the output after the last awaited text. Rejects if the program ends before. */
   async shows(wanted: string): Promise<void> {
     const find = (): boolean => {
       const at = this.#shown.indexOf(wanted, this.#seen);
@@ -75,7 +75,7 @@ export class PseudoTerminal {
     while (!find()) await Promise.race([once(this.#child.stdout, 'data'), ended]);
   }
 
-  /** Ends a running program. */
+  /** Kills the program if it is still running. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin.end();
     await this.exited.catch(() => undefined);

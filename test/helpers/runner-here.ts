@@ -1,4 +1,4 @@
-/** A runner in the process of the test. */
+/** Runs a runner in the process of the test. */
 import { onTestFinished } from 'vitest';
 import { hostUser } from '../../src/agent/runner/executions/host-user.ts';
 import { ALLOW_ALL } from '../../src/agent/runner/policy/policy.ts';
@@ -6,7 +6,7 @@ import { Runner, type RunnerOptions } from '../../src/agent/runner/runner.ts';
 import { startSpawner } from '../../src/agent/runner/spawner/index.ts';
 import { agentDirectory } from './runner-process.ts';
 
-/** Starts a runner in this process, so that its disk can be made to fail. It is stopped after the test. Returns its directory. */
+/** Starts a runner in this process, so that a test can make its disk fail. Stops it after the test. Returns its directory. */
 export async function runnerHere(options: Partial<RunnerOptions> = {}): Promise<string> {
   const directory = agentDirectory();
   const runner = new Runner({

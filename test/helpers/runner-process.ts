@@ -1,4 +1,4 @@
-/** A runner in a process of its own on a directory of its own. */
+/** Runs a runner in a separate process on a new directory. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
@@ -7,25 +7,25 @@ import { makeDirectory, removeDirectory, temporaryDirectory } from './directorie
 import { Started, until } from './processes.ts';
 import { TestLink } from './test-link.ts';
 
-/** The usual runner. */
+/** The main module of the runner. */
 export const MAIN = new URL('../../src/agent/runner/main.ts', import.meta.url).pathname;
 
-/** A cache for compiled code: compiling is half of a runner's start, and a test run starts dozens. */
+/** The directory for NODE_COMPILE_CACHE: half of the start of a runner is compilation, and a test run starts dozens of runners. */
 const COMPILE_CACHE = new URL('../../node_modules/.cache/execplane-tests', import.meta.url).pathname;
 
-/** A directory that is removed after the test. */
+/** Makes a directory that is removed after the test. */
 export function agentDirectory(): string {
   return temporaryDirectory('runner');
 }
 
-/** Starts a runner and waits until it listens; `program` is another main than the usual one. It is killed after the test. */
+/** Starts a runner and waits until it listens. Kills it after the test. `program`: the main module to run. */
 export async function startRunner(directory: string, program = MAIN, args: readonly string[] = []): Promise<Started> {
   const runner = await startUnowned(directory, program, args);
   onTestFinished(async () => void (await runner.end('SIGKILL')));
   return runner;
 }
 
-/** Starts the process without waiting; the caller ends it. */
+/** Starts a runner without waiting. The caller ends it. */
 export function launchRunner(directory: string, program = MAIN, args: readonly string[] = []): Started {
   const env = { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE };
   return new Started(process.execPath, [program, '--dir', directory, ...args], env);
@@ -40,7 +40,7 @@ async function startUnowned(directory: string, program: string, args: readonly s
   return runner;
 }
 
-/** Whether a runner accepts connections: its socket exists a moment earlier. */
+/** Whether a runner accepts connections. The file of its socket exists before the runner listens. */
 export async function listens(directory: string): Promise<boolean> {
   if (!existsSync(join(directory, 'runner.sock'))) return false;
   const link = await TestLink.open(directory).catch(() => undefined);
@@ -48,7 +48,7 @@ export async function listens(directory: string): Promise<boolean> {
   return link !== undefined;
 }
 
-/** A link to the runner of this directory; hung up after the test. */
+/** Connects a link to the runner of this directory. Closes it after the test. */
 export async function attach(
   directory: string,
   welcome: Partial<Welcome> = {},
@@ -59,14 +59,14 @@ export async function attach(
   return link;
 }
 
-/** A runner on a new directory with a link that acknowledges everything. */
+/** Starts a runner on a new directory, with a link that acknowledges all reports. */
 export async function linkedRunner(): Promise<{ directory: string; runner: Started; link: TestLink }> {
   const directory = agentDirectory();
   const runner = await startRunner(directory);
   return { directory, runner, link: await attach(directory) };
 }
 
-/** One runner for all tests of a file; each test has its own link and finds the runner empty. */
+/** Starts one runner for all tests of a file. Each test gets a new link to a runner without executions. */
 export function sharedRunner(): () => Promise<{ directory: string; link: TestLink }> {
   const directory = makeDirectory('runner');
   let runner: Started | undefined;

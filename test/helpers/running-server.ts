@@ -1,4 +1,4 @@
-/** A complete server in this process: its own files, a real socket, and its log. */
+/** Runs a complete server in this process, with a new data directory and a real socket. */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';
@@ -10,19 +10,19 @@ import { makeDirectory, removeDirectory } from './directories.ts';
 export interface RunningTestServer extends AsyncDisposable {
   url: string;
   dir: string;
-  /** A client with the admin key. */
+  /** A client that uses the admin key. */
   client: Client;
-  /** Lines of the log. */
+  /** The lines of the server's log. */
   log: string[];
-  /** Restarts it on the same port and directory. */
+  /** Restarts the server on the same port and directory. */
   restart(): Promise<void>;
-  /** Makes a machine; returns a credential for its agent. */
+  /** Makes a machine. Returns a credential for its agent. */
   machine(machineId: string): Promise<string>;
-  /** Enrols with a join token; returns the status and the credential. */
+  /** Enrols with a join token. Returns the status and the credential. */
   enrol(joinToken: string, machineId?: string): Promise<{ status: number; credential: string }>;
 }
 
-/** `settings` as flags; port 0, a directory of its own. */
+/** Starts a server on a free port, with a new directory and `settings` as flags. */
 export async function runningServer(
   settings: Record<string, string> = {},
   tracing?: TracingConfig,
@@ -64,7 +64,7 @@ export async function runningServer(
   };
 }
 
-/** Opens the stream of events of an execution that waits, on a new machine, and leaves it. */
+/** Opens the event stream of a waiting execution on a new machine, and disconnects. */
 export async function leaveEvents({ client, machine }: RunningTestServer): Promise<void> {
   await machine('dm-one');
   const executions = client.machine('dm-one');

@@ -1,4 +1,4 @@
-/** An agent that a test scripts, over a real WebSocket: it knows frames and records, and decides nothing. */
+/** An agent over a real WebSocket that only sends the frames and records of the test. */
 import { WebSocket } from 'ws';
 import {
   AGENT_PATHS,
@@ -20,7 +20,7 @@ export interface Closed {
   reason: string;
 }
 
-/** The HTTP status with which the server refused the upgrade. */
+/** The server refused the upgrade with an HTTP status. */
 export class UpgradeRefused extends Error {
   readonly status: number;
   constructor(status: number) {
@@ -46,7 +46,7 @@ export class ScriptedAgent {
   readonly ws: WebSocket;
   /** Settles when the socket has closed. */
   readonly closed: Promise<Closed>;
-  /** Every received frame, in order. */
+  /** All received frames, in order. */
   readonly received: (ServerFrame & { attachment: Buffer })[] = [];
   #taken = 0;
   readonly #waiting = new Set<() => void>();
@@ -68,7 +68,7 @@ export class ScriptedAgent {
     });
   }
 
-  /** Opens the WebSocket without a hello. Rejects with UpgradeRefused. */
+  /** Opens the WebSocket without sending a hello. Rejects with UpgradeRefused. */
   static open(url: string, credential: string): Promise<ScriptedAgent> {
     const target = `${url.replace(/^http/, 'ws')}${AGENT_PATHS.link}`;
     const ws = new WebSocket(target, { headers: { authorization: `Bearer ${credential}` }, perMessageDeflate: false });
@@ -84,7 +84,7 @@ export class ScriptedAgent {
     });
   }
 
-  /** Opens, sends the hello, and waits for the welcome. */
+  /** Opens the WebSocket, sends the hello, and waits for the welcome. */
   static async join(url: string, credential: string, hello: Partial<Hello> = {}): Promise<ScriptedAgent> {
     const agent = await ScriptedAgent.open(url, credential);
     agent.hello(hello);
@@ -100,7 +100,7 @@ export class ScriptedAgent {
     this.ws.send(encodeFrame(frame));
   }
 
-  /** The next unread frame of this type; earlier frames of other types are skipped. */
+  /** Waits for the next frame of this type and returns it. Earlier frames of other types are skipped. */
   async next<T extends ServerFrame['type']>(type: T): Promise<Received<T>> {
     const deadline = Date.now() + TIMEOUT_MS;
     for (;;) {
@@ -113,18 +113,18 @@ export class ScriptedAgent {
     }
   }
 
-  /** Settles when `done` is true of all received frames. */
+  /** Waits until `done` returns true for all received frames. */
   async until(done: (received: readonly ServerFrame[]) => boolean): Promise<void> {
     const deadline = Date.now() + TIMEOUT_MS;
-    while (!done(this.received)) await this.#more(deadline, 'what was waited for did not come');
+    while (!done(this.received)) await this.#more(deadline, 'the expected frames did not arrive');
   }
 
-  /** One record; numbers rise by themselves unless given. */
+  /** Encodes a record. `number`: default the number after the last record of the execution. */
   record(kind: ReportKind, executionId: string, payload: Buffer | object, number?: number): Buffer {
-    const given = number ?? (this.#numbers.get(executionId) ?? 0) + 1;
-    this.#numbers.set(executionId, given);
+    const recordNumber = number ?? (this.#numbers.get(executionId) ?? 0) + 1;
+    this.#numbers.set(executionId, recordNumber);
     const bytes = Buffer.isBuffer(payload) ? payload : Buffer.from(JSON.stringify(payload));
-    return encodeRecord({ kind: REPORT_KIND[kind], executionId, number: given, at: Date.now(), payload: bytes });
+    return encodeRecord({ kind: REPORT_KIND[kind], executionId, number: recordNumber, at: Date.now(), payload: bytes });
   }
 
   /** Sends records in one message. */
@@ -144,7 +144,7 @@ export class ScriptedAgent {
     return this.record('ended', executionId, { ...SUCCEEDED, ...end });
   }
 
-  /** Ends the next start like `/bin/true` would; returns it. */
+  /** Waits for the next start, reports an end with exit code 0, and returns the start. */
   async runNext(): Promise<Received<'start'>> {
     const start = await this.next('start');
     this.report(this.started(start.execution_id), this.ended(start.execution_id));
@@ -156,7 +156,7 @@ export class ScriptedAgent {
     return this.closed;
   }
 
-  /** Cuts the connection without a close frame. */
+  /** Closes the connection without a close frame. */
   cut(): Promise<Closed> {
     this.ws.terminate();
     return this.closed;

@@ -1,14 +1,14 @@
-/** A reader of server-sent events on a bare socket: cheap enough for a thousand of them, and able to stop reading. */
+/** Reads server-sent events from a TCP socket. A test can open a thousand, and can pause reading. */
 import { connect, type Socket } from 'node:net';
 
 const EVENT = /^id: (\d+)$/gm;
 
 export class SseSocket {
-  /** Ids of the received events, in order. */
+  /** The ids of the received events, in order. */
   readonly ids: number[] = [];
-  /** Bytes received, including head and framing. */
+  /** The number of bytes received, including headers and framing. */
   bytes = 0;
-  /** Settles when the server has closed the stream correctly, after the last chunk. */
+  /** Settles when the server has ended the stream with the last chunk. Rejects if the connection closes before. */
   readonly ended: Promise<void>;
   readonly #socket: Socket;
   readonly #waiting = new Set<() => void>();
@@ -25,16 +25,16 @@ export class SseSocket {
     this.ended = new Promise((resolve, reject) => {
       this.#socket.on('error', reject);
       this.#socket.on('close', () => {
-        // The last chunk of a chunked answer is empty; without it the stream was cut.
+        // A chunked answer ends with an empty chunk. Without it the connection broke.
         if (this.#rest.endsWith('\r\n0\r\n\r\n')) resolve();
         else reject(new Error(`cut short behind event ${this.ids.at(-1)}`));
       });
     });
-    // Read later, or never if the test destroys the socket.
+    // A test awaits `ended` later, or never if it destroys the socket.
     this.ended.catch(() => undefined);
   }
 
-  /** Settles when this many events have arrived. */
+  /** Waits until `events` events have arrived. */
   async until(events: number): Promise<void> {
     while (this.ids.length < events) await Promise.race([this.#more(), this.ended]);
   }

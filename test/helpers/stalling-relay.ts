@@ -1,10 +1,10 @@
-/** A TCP relay in front of a server that stops passing bytes on when a connection has carried so many, once; and counts what it carries. */
+/** A TCP relay in front of a server that counts bytes and can stall one connection after a number of bytes. */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
 export class StallingRelay {
-  /** Bytes passed on, both ways, since the last `reset`. */
+  /** The number of bytes relayed in both directions since the last `reset`. */
   carried = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -33,7 +33,7 @@ export class StallingRelay {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Stalls the next connection that has carried `bytes` in one direction; settles when that happens. Others continue. */
+  /** Stalls the next connection that has relayed `bytes` in one direction, but no other. Settles when it stalls. */
   async stallAfter(bytes: number): Promise<void> {
     this.#limit = bytes;
     this.#stalled = Promise.withResolvers();

@@ -1,4 +1,4 @@
-/** An execution as the store returns it, for tests that need no store. */
+/** Makes an execution as the store returns it, for tests without a store. */
 import type { Execution } from '../../src/store/store.ts';
 
 export function storedExecution(parts: Partial<Execution> = {}): Execution {

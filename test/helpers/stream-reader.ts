@@ -1,4 +1,4 @@
-/** Reads a stream of an execution in stream mode to its end, over every broken connection, and releases what it has read. */
+/** Reads an output stream of an execution in stream mode to its end, reconnects when a connection breaks, and releases received output. */
 import { createHash } from 'node:crypto';
 import type { MachineClient } from './client.ts';
 
@@ -9,7 +9,7 @@ export class StreamReader {
   readonly #executionId: string;
   readonly #stream: 'stdout' | 'stderr';
   readonly #hash = createHash('sha256');
-  /** The bytes received. */
+  /** The number of bytes received. */
   offset = 0;
   #released = 0;
   /** The number of broken connections. */
@@ -25,12 +25,12 @@ export class StreamReader {
     return this.#hash.copy().digest('hex');
   }
 
-  /** Reads to the end, or until it has `enough` bytes. */
+  /** Reads to the end, or until `enough` bytes have arrived. */
   async read(enough = Number.POSITIVE_INFINITY): Promise<void> {
     while (!(await this.#follow(enough))) this.cuts += 1;
   }
 
-  /** Settles when the stream has ended (true) or the connection broke off (false). */
+  /** Reads one connection. Returns true if the stream has ended, false if the connection broke. */
   async #follow(enough: number): Promise<boolean> {
     const aborted = new AbortController();
     try {
@@ -54,7 +54,7 @@ export class StreamReader {
     }
   }
 
-  /** Releases everything that has arrived. */
+  /** Releases the output received so far. */
   async release(): Promise<void> {
     const query = { offset: this.offset, release: true };
     const { status } = await this.#machine.client.request('HEAD', this.#path, { query });

@@ -1,4 +1,4 @@
-/** A client of a terminal's stream in the format of the official SDKs: JSON text frames with base64. */
+/** A client of the stream of a terminal in the format of the official SDKs: JSON text frames with base64. */
 import WebSocket from 'ws';
 
 interface Message {
@@ -9,7 +9,7 @@ interface Message {
 
 export class TerminalStream {
   readonly messages: Message[] = [];
-  /** All output as received. */
+  /** The output received so far. */
   output = Buffer.alloc(0);
   closed: { code: number; reason: string } | undefined;
   readonly socket: WebSocket;
@@ -34,7 +34,7 @@ export class TerminalStream {
     socket.on('error', () => {});
   }
 
-  /** Rejects with the server's answer if it does not upgrade. */
+  /** Opens the stream. Rejects with the body of the answer if the server refuses the upgrade. */
   static open(url: string, key: string | undefined): Promise<TerminalStream> {
     const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
     const socket = new WebSocket(url.replace(/^http/, 'ws'), { headers });
@@ -64,7 +64,7 @@ export class TerminalStream {
     this.socket.send(JSON.stringify({ type: 'resize', width, height }));
   }
 
-  /** Settles when the output contains `text`. */
+  /** Waits until the output contains `text`. */
   printed(text: string): Promise<void> {
     return this.until(`${JSON.stringify(text)} in ${this.output.toString().slice(-300)}`, () =>
       this.output.includes(text),

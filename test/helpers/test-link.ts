@@ -1,4 +1,4 @@
-/** The link's side of the runner socket, with a server that the test controls. */
+/** The link's side of the runner socket. The test plays the server. */
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { decodeRecord, type EndedPayload, type RawRecord, REPORT_KIND } from '..
 
 type State = Extract<RunnerToLink, { type: 'state' }>;
 
-/** Everything that was reported of one execution. */
+/** The reports of one execution. */
 export interface Reported {
   records: RawRecord[];
   started: boolean;
@@ -21,9 +21,9 @@ export interface Reported {
 export class TestLink {
   readonly frames: RunnerToLink[] = [];
   readonly records = new Map<string, RawRecord[]>();
-  /** Records of a message, as they arrive. */
+  /** Called with the records of each message when it arrives. */
   onRecords: ((records: RawRecord[]) => void) | undefined;
-  /** Whether every report is acknowledged. */
+  /** Whether the link acknowledges each report at once. */
   autoAck = true;
   state: State | undefined;
   closed = false;
@@ -41,7 +41,7 @@ export class TestLink {
     });
   }
 
-  /** Only opens the socket. */
+  /** Opens the socket without attaching. */
   static async open(directory: string): Promise<TestLink> {
     const fd = openSync(directory, 'r');
     const socket = connect({ path: `/proc/self/fd/${fd}/runner.sock` });
@@ -51,7 +51,7 @@ export class TestLink {
     return new TestLink(socket);
   }
 
-  /** Opens the socket and attaches; retries until the runner has noticed that the last link is gone. */
+  /** Opens the socket and attaches. Retries until the runner has noticed that the previous link is closed. */
   static async attached(directory: string, maxConcurrency = 64): Promise<TestLink> {
     const link = await TestLink.open(directory);
     link.send({ type: 'attach', channel: 1, max_concurrency: maxConcurrency });
@@ -65,7 +65,7 @@ export class TestLink {
     return link;
   }
 
-  /** Attaches, asks for the state and sends the welcome with these acks (by default none). */
+  /** Attaches, requests the state and sends the welcome with these acks (default: none). */
   static async attach(
     directory: string,
     welcome: Partial<Welcome> | 'forget everything' = {},
@@ -73,7 +73,7 @@ export class TestLink {
   ): Promise<TestLink> {
     const link = await TestLink.attached(directory, maxConcurrency);
     const { held } = await link.prepare();
-    link.welcome(welcome === 'forget everything' ? { forget: held.map((one) => one.execution_id) } : welcome);
+    link.welcome(welcome === 'forget everything' ? { forget: held.map(({ execution_id }) => execution_id) } : welcome);
     return link;
   }
 
@@ -103,7 +103,7 @@ export class TestLink {
     });
   }
 
-  /** Sends a start for this instance with the next dispatch number. */
+  /** Sends a start with the next dispatch number. */
   start(executionId: string, command: string[], more: Partial<Start> = {}, stdin?: Buffer): void {
     const state = this.state;
     if (state === undefined) throw new Error('no state yet');
@@ -122,19 +122,19 @@ export class TestLink {
     this.send(start, stdin);
   }
 
-  /** Starts it and waits for its end. */
+  /** Starts an execution and waits for its end. */
   async run(executionId: string, command: string[], more: Partial<Start> = {}, stdin?: Buffer): Promise<Reported> {
     this.start(executionId, command, more, stdin);
     return this.ended(executionId);
   }
 
-  /** Settles when the end of `executionId` has arrived. */
+  /** Waits until the end of `executionId` has been reported. */
   async ended(executionId: string): Promise<Reported> {
     await this.until(`the end of ${executionId}`, () => this.#of(executionId).at(-1)?.kind === REPORT_KIND.ended);
     return this.reported(executionId);
   }
 
-  /** Settles when it is running. */
+  /** Waits until the start has been reported. Returns the pid. */
   async started(executionId: string): Promise<number> {
     await this.until(`the start of ${executionId}`, () => this.#of(executionId).length > 0);
     const first = this.#of(executionId)[0];
@@ -142,7 +142,7 @@ export class TestLink {
     return (JSON.parse(first.payload.toString()) as { pid: number }).pid;
   }
 
-  /** Settles when `text` is in its stdout. */
+  /** Waits until stdout contains `text`. */
   async printed(executionId: string, text: string): Promise<void> {
     await this.until(`${text} from ${executionId}`, () => this.output(executionId, 'stdout').includes(text));
   }
@@ -164,7 +164,7 @@ export class TestLink {
     };
   }
 
-  /** Settles with the next frame of this type that has come or comes. */
+  /** Returns the next frame of this type, also one that has already arrived. */
   async frame<T extends RunnerToLink['type']>(type: T): Promise<Extract<RunnerToLink, { type: T }>> {
     const index = () => this.frames.findIndex((frame) => frame.type === type);
     await this.until(`a ${type} frame`, () => index() >= 0);
@@ -172,7 +172,7 @@ export class TestLink {
     return frame as Extract<RunnerToLink, { type: T }>;
   }
 
-  /** Settles when `condition` is true; it is checked whenever something arrives. */
+  /** Waits until `condition` is true. It is checked each time that data arrives. */
   async until(what: string, condition: () => boolean, deadlineMs = 45_000): Promise<void> {
     const timeout = Promise.withResolvers<never>();
     const timer = setTimeout(() => timeout.reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs);
@@ -186,13 +186,13 @@ export class TestLink {
     }
   }
 
-  /** Closes the socket; settles when it is closed. */
+  /** Closes the socket and waits until it is closed. */
   async close(): Promise<void> {
     this.#socket.destroy();
     while (!this.closed) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Stops reading, like a hanging link. */
+  /** Stops reading, like a link that hangs. */
   pauseReading(): void {
     this.#socket.pause();
   }
@@ -228,7 +228,7 @@ export class TestLink {
     if (this.autoAck) this.send({ type: 'ack', acks: [...last] });
   }
 
-  /** Like the store: repeats are dropped by number, and a gap is an error. */
+  /** Adds a record like the store does: repeated numbers are dropped, and a gap is an error. */
   #keep(record: RawRecord): void {
     const known = this.#of(record.executionId);
     const last = known.at(-1)?.number;

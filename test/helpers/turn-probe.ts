@@ -1,4 +1,4 @@
-/** Measures the turns of the event loop in CPU time, so that a busy machine does not count. */
+/** Measures turns of the event loop in CPU time, so that the load of the machine does not affect the result. */
 export class TurnProbe {
   #longest = 0;
   #total = 0;
@@ -14,7 +14,7 @@ export class TurnProbe {
     this.#timer = setImmediate(look);
   }
 
-  /** The longest turn since `start`, and all together, in µs. */
+  /** Stops measuring. Returns the CPU time of the longest turn and of all turns since `start`, µs. */
   stop(): { longest: number; total: number } {
     clearImmediate(this.#timer);
     this.#count();

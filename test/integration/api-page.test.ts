@@ -1,4 +1,4 @@
-/** docs/api.md: its lines run from top to bottom, their output is that of the page, and the page covers the whole API. */
+/** Runs the lines of docs/api.md in order, compares their output with the page, and checks that the page covers all routes. */
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ test('every block runs', () => {
 test.each(blocks.map((block, index) => ({ ...block, index })).filter(({ printed }) => printed !== undefined))(
   'each block prints what the page says: $lines',
   ({ printed = '', index }) => {
-    // curl was told to add a blank line at the end.
+    // The option of curl in the example adds a blank line at the end.
     const anything = printed
       .trimEnd()
       .split('…')

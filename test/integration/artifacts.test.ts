@@ -1,4 +1,4 @@
-/** Artifacts end to end: a command leaves files, whatever breaks meanwhile, and the CLI downloads them. */
+/** Artifacts end to end: a command leaves files, connections break, and the CLI downloads the files. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

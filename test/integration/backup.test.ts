@@ -1,4 +1,4 @@
-/** A restored backup answers the same list, and agents come back to it (docs/backup.md). */
+/** A server with a restored backup returns the same list, and agents reconnect to it (docs/backup.md). */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { cli, Deployment } from '../helpers/harness.ts';

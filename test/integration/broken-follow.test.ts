@@ -1,4 +1,4 @@
-/** A server that is killed ends a follow early: no client takes that for the end of the output. */
+/** A killed server ends a follow early. No client may treat that as the end of the output. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => deployment.dispose(), 60_000);
 
-/** The bytes that `response` delivered before it broke off, and the error. */
+/** The bytes of `response` before it broke, and the error. */
 async function brokenOff(body: AsyncIterable<Uint8Array>): Promise<{ text: string; error: unknown }> {
   let read = '';
   try {
@@ -30,7 +30,7 @@ test('kill -9 of the server: fetch, node:http and curl report an error; the CLI 
     command: ['/bin/sh', '-c', 'echo first; read line; echo "then $line"'],
     stdin_open: true,
   });
-  await machine.saying(id, 'first');
+  await machine.printed(id, 'first');
   const path = `/v1/machines/${machine.machineId}/executions/${id}/output/stdout?follow=true`;
   const headers = { authorization: `Bearer ${server.key}` };
 

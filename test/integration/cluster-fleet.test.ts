@@ -36,7 +36,7 @@ interface WireBatch {
   counts: Record<string, number>;
 }
 
-/** Creates a batch over all machines on a server that is killed when a third of the commands have started. Returns it at its end. */
+/** Creates a batch over all machines on a server that is killed after a third of the starts. Returns the ended batch. */
 async function batchUnderKill(on: number, more: object): Promise<WireBatch> {
   fleet.starts.clear();
   const body = { selector: { machine_ids: MACHINES }, command: COMMAND, max_concurrency: 5, ...more };

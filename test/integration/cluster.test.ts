@@ -1,4 +1,4 @@
-/** Three real servers on one PostgreSQL: answers to users if one of them dies, stops, or does not hold the machine. */
+/** Three real servers on one PostgreSQL: answers if a server dies, stops, or is not connected to the machine. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -35,10 +35,10 @@ test("a cancel and a signal reach the command through a server that does not hol
   const { execution_id: id } = await machine(1).create({
     command: ['sh', '-c', 'trap "echo hup" HUP; echo ready; while :; do sleep 0.1; done'],
   });
-  await machine(2).saying(id, 'ready');
+  await machine(2).printed(id, 'ready');
   const path = `/v1/machines/dm-one/executions/${id}`;
   await cluster.server(2).client.ask('POST', `${path}/signal`, { body: { signal: 'SIGHUP' } });
-  await machine(0).saying(id, 'hup');
+  await machine(0).printed(id, 'hup');
   const cancelled = await cluster.server(2).client.ask<WireExecution>('DELETE', `${path}?wait_ms=20000`);
   expect(cancelled.status).toBe('cancelled');
 });
@@ -197,7 +197,7 @@ test.each([
     const { execution_id: id } = await machine(1).create({
       command: ['sh', '-c', 'echo ready; for n in 1 2 3 4 5 6; do sleep 1; echo $n; done'],
     });
-    await machine(1).saying(id, 'ready');
+    await machine(1).printed(id, 'ready');
     await cluster.postgres.halt(mode);
     await cluster.postgres.run();
     await until('it has ended', async () => {
@@ -243,7 +243,7 @@ async function readAll(reader: ReadableStreamDefaultReader<string> | undefined):
   }
 }
 
-/** The server that holds the machine's connection: the last one that logged its agent's connection. */
+/** The server to which the machine is connected: the last server that logged the connection of its agent. */
 async function ownerOf(machineId: string): Promise<number> {
   await until(`somebody holds ${machineId}`, async () => (await cluster.holderOf(machineId)) !== undefined);
   const times = cluster.servers.map(({ log }) => lastConnected(log, machineId));

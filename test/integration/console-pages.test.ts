@@ -1,4 +1,4 @@
-/** Every page of the console: in both themes and two sizes, checked against WCAG AA by axe. */
+/** Checks all pages of the console against WCAG AA with axe, in both themes and two sizes. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-/** Contract §4, administration (keys, tokens, audit) and the service's own pages. Fault matrix 41 to 43. */
+/** Contract §4, administration (keys, tokens, audit) and the pages of the service. Fault matrix 41 to 43. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Client, WirePage } from '../helpers/client.ts';
 import { Deployment } from '../helpers/harness.ts';

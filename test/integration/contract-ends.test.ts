@@ -9,10 +9,10 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.dispose());
 
-/** Runs a line that prints `ready` once it is ready, and the pids that the test checks. */
+/** Starts a shell line that prints pids and `ready`. Returns the execution and the pids. */
 async function started(line: string, more: { timeout_ms?: number } = {}): Promise<{ id: string; pids: number[] }> {
   const { execution_id: id } = await deployment.machine.create({ command: ['/bin/sh', '-c', line], ...more });
-  await deployment.machine.saying(id, 'ready');
+  await deployment.machine.printed(id, 'ready');
   const page = await deployment.machine.page(id);
   const text = page.items.map(({ chunk }) => chunk ?? '').join('');
   return { id, pids: [...text.matchAll(/pid=(\d+)/g)].map((match) => Number(match[1])) };
@@ -190,7 +190,7 @@ describe('waiting for a start', () => {
     await deployment.join('dm-narrow', { EXECPLANE_MAX_CONCURRENCY: '1' });
     const narrow = deployment.client.machine('dm-narrow');
     const blocker = await narrow.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await narrow.saying(blocker.execution_id, 'ready');
+    await narrow.printed(blocker.execution_id, 'ready');
     const waiting = [];
     for (let n = 0; n < 12; n += 1) waiting.push(await narrow.create({ command: ['/bin/true'] }));
     expect(waiting.map(({ status }) => status)).toEqual(waiting.map(() => 'queued'));

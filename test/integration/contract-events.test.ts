@@ -69,8 +69,8 @@ describe('bytes', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', "printf 'ready\\303'; exec sleep 600"],
     });
-    await deployment.machine.saying(execution_id, 'ready');
-    await deployment.machine.saying(execution_id, '\uFFFD');
+    await deployment.machine.printed(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, '\uFFFD');
     await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
     expect(await deployment.machine.raw(execution_id)).toEqual(Buffer.from('ready\xC3', 'latin1'));
   });
@@ -174,7 +174,7 @@ describe('output', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo early; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'early');
+    await deployment.machine.printed(execution_id, 'early');
     expect((await deployment.machine.read(execution_id)).status).toBe('running');
     await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
   });

@@ -29,9 +29,9 @@ async function open(command: string[]): Promise<string> {
 describe('stdin_open', () => {
   test('each piece arrives as it is sent, and close ends the input', async () => {
     const id = await open(['/bin/sh', '-c', 'echo ready; cat; echo eof']);
-    await deployment.machine.saying(id, 'ready');
+    await deployment.machine.printed(id, 'ready');
     expect((await post(id, 'one ')).status).toBe(200);
-    await deployment.machine.saying(id, 'one ');
+    await deployment.machine.printed(id, 'one ');
     expect((await post(id, 'two', { close: true })).status).toBe(200);
     expect(await deployment.machine.ended(id)).toMatchObject({ status: 'succeeded' });
     expect((await deployment.machine.output(id)).stdout).toBe('ready\none twoeof\n');
@@ -114,8 +114,8 @@ describe('POST …/signal', () => {
         "trap 'echo hup; exit 0' HUP; (trap 'echo child hup; exit' HUP; echo child; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done",
       ],
     });
-    await deployment.machine.saying(id, 'child\n');
-    await deployment.machine.saying(id, 'ready');
+    await deployment.machine.printed(id, 'child\n');
+    await deployment.machine.printed(id, 'ready');
     const answer = await signal(id, 'SIGHUP');
     expect(answer.status).toBe(200);
     expect(answer.json.status).toBeOneOf(['running', 'succeeded']);
@@ -127,7 +127,7 @@ describe('POST …/signal', () => {
     const { execution_id: id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(id, 'ready');
+    await deployment.machine.printed(id, 'ready');
     await signal(id, 'SIGUSR1');
     expect(await deployment.machine.ended(id)).toMatchObject({ status: 'failed', error_code: 'signaled', signal: 10 });
   });
@@ -161,7 +161,7 @@ describe('user', () => {
   );
 });
 
-/** As the Standard Webhooks specification says: HMAC-SHA256 of id, timestamp and body under the decoded secret. */
+/** The signature of the Standard Webhooks specification: HMAC-SHA256 of id, timestamp and body with the decoded secret. */
 function signatureOf(headers: IncomingHttpHeaders, body: string): string {
   const secret = readFileSync(join(deployment.server.dataDir, 'webhook.secret'), 'utf8').trim();
   const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
@@ -169,7 +169,7 @@ function signatureOf(headers: IncomingHttpHeaders, body: string): string {
   return `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
 }
 
-/** Takes callbacks: refuses the first one, and settles `arrived` with the second. */
+/** Receives callbacks: refuses the first, and settles `arrived` with the second. */
 class Receiver implements AsyncDisposable {
   readonly received: { headers: IncomingHttpHeaders; body: string }[] = [];
   readonly refused = Promise.withResolvers<void>();

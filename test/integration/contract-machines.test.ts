@@ -76,7 +76,7 @@ describe('machines', () => {
     const agent = await deployment.join('dm-going', { EXECPLANE_MAX_CONCURRENCY: '1' });
     const machine = deployment.client.machine('dm-going');
     const running = await machine.create({ command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'] });
-    await machine.saying(running.execution_id, 'ready');
+    await machine.printed(running.execution_id, 'ready');
     const waiting = await machine.create({ command: ['/bin/true'] });
     const answer = await deployment.client.request<Machine>('DELETE', '/v1/machines/dm-going');
     expect(answer.status).toBe(200);

@@ -149,7 +149,7 @@ describe('events', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const page = await deployment.machine.page(execution_id);
     const empty = await deployment.machine.page(execution_id, { cursor: page.next_cursor ?? '' });
     expect(empty.items).toEqual([]);

@@ -128,7 +128,7 @@ describe('5.6 secrets do not linger', () => {
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
       ...input,
     });
-    await deployment.machine.saying(running.execution_id, 'ready');
+    await deployment.machine.printed(running.execution_id, 'ready');
     await deployment.machine.sh('cat > /dev/null; exit 3', input);
     const dirs = [deployment.server.dataDir, deployment.agent.dir];
     expect(dirs.flatMap((dir) => inFiles(dir, SECRET))).toEqual([]);

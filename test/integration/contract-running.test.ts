@@ -119,7 +119,7 @@ describe('with a server and an agent', () => {
       command: ['/bin/sh', '-c', 'echo ready; while [ ! -e "$GO" ]; do sleep 0.02; done; echo went on'],
       env: { GO: join(deployment.dir, 'go') },
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const before = deployment.agent.runnerPid();
     await deployment.agent.detach();
     await deployment.away();
@@ -135,7 +135,7 @@ describe('with a server and an agent', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     await deployment.agent.stop();
     expect(processesWith(`EXECUTION_ID=${execution_id}`)).toEqual([]);
     expect(await deployment.machine.ended(execution_id)).toMatchObject({
@@ -150,7 +150,7 @@ describe('with a server and an agent', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const { code } = await cli(['agent', 'stop'], { EXECPLANE_AGENT_DIR: deployment.agent.dir });
     expect(code).toBe(0);
     await deployment.agent.link.exited;

@@ -107,7 +107,7 @@ describe('Execution', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const running = await deployment.machine.read(execution_id);
     expectFields(running, [...ALWAYS, ...COUNTS, 'started_at']);
     expect(running).toMatchObject({ status: 'running', stdout_bytes: 6, stderr_bytes: 0 });

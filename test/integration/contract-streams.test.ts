@@ -15,7 +15,7 @@ interface Frame {
   data: WireEvent;
 }
 
-/** Reads server-sent events until the stream closes, or `enough` says so. */
+/** Reads server-sent events until the stream closes or `enough` returns true. */
 async function stream(
   executionId: string,
   p: { headers?: Record<string, string>; query?: Record<string, string>; enough?: (frames: Frame[]) => boolean } = {},
@@ -105,7 +105,7 @@ describe('?wait_ms', () => {
       command: ['/bin/sh', '-c', 'echo ready; read line; echo "got $line"; exec sleep 600'],
       stdin_open: true,
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const { next_cursor } = await deployment.machine.page(execution_id);
     const waiting = deployment.machine.page(execution_id, { cursor: next_cursor ?? '', wait_ms: 30_000 });
     await deployment.client.request('POST', deployment.machine.at(execution_id, '/stdin'), {
@@ -240,7 +240,7 @@ describe('raw output', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     expect((await raw(execution_id)).bytes.toString()).toBe('ready\n');
     await deployment.machine.cancel(execution_id, { wait_ms: 20_000 });
   });

@@ -39,7 +39,7 @@ describe('an execution on a terminal', () => {
       command: ['/bin/sh', '-c', script],
       tty: { width: 100, height: 30 },
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     await deployment.client.ask('POST', deployment.machine.at(execution_id, '/resize'), {
       body: { width: 120, height: 40 },
     });

@@ -25,7 +25,7 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-/** The page, with its requests and console errors so far. */
+/** Opens the page. Returns it with lists of its requests and console errors. */
 async function openPage(): Promise<AsyncDisposable & { page: Page; asked: string[]; complaints: string[] }> {
   const context = await browser.newContext();
   const page = await context.newPage();

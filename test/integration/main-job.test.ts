@@ -1,4 +1,4 @@
-/** The main use of Execplane on real input, over HTTP and on a real machine. */
+/** The main use case of Execplane, over HTTP and with a real agent. */
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,7 +52,7 @@ describe('each kind of end has its own status and error code', () => {
     const { execution_id } = await deployment.machine.create({
       command: ['/bin/sh', '-c', 'echo ready; exec sleep 600'],
     });
-    await deployment.machine.saying(execution_id, 'ready');
+    await deployment.machine.printed(execution_id, 'ready');
     const ends = await Promise.all([
       deployment.machine.run({ command: ['/bin/true'] }),
       deployment.machine.run({ command: ['/bin/false'] }),

@@ -1,4 +1,4 @@
-/** execplane migrate-to-postgres: the server on PostgreSQL answers as the one on SQLite did, and continues running executions. */
+/** execplane migrate-to-postgres: the server on PostgreSQL gives the same answers as on SQLite, and continues running executions. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
@@ -61,7 +61,7 @@ const listArtifacts = () =>
     '/v1/machines/dm-test/artifacts',
   );
 
-/** All answers to callers that do not change during the migration. */
+/** All answers that the migration must not change. */
 async function answers(ids: readonly string[]): Promise<unknown> {
   const { client, machine } = deployment;
   const ofEach = ids.map(async (id) => ({

@@ -1,4 +1,4 @@
-/** output_mode "stream" (contract-files.md): output of any size, exact over every broken connection, in bounded memory and disk. */
+/** output_mode "stream" (contract-files.md): output of any size is exact despite broken connections, with limited memory and disk. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { StreamReader } from '../helpers/stream-reader.ts';
 
 const MIB = 1024 * 1024;
 const BUFFER_BYTES = 262_144;
-/** How far a command and its agent may exceed the limit: pipes, and bytes that are being read. */
+/** The number of bytes by which a command and its agent may exceed the limit: in pipes, and being read. */
 const AHEAD_BYTES = 2 * MIB;
 const sh = (line: string) => ({ command: ['/bin/sh', '-c', line], output_mode: 'stream' as const });
 const LINES = 'seq 1 4000000';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.dispose());
 
-/** The output of `command` when it runs here. */
+/** Runs `command` in the test and returns its output. */
 function printedHere(command: string): { bytes: number; sha256: string } {
   const [sha256 = '', bytes = '0'] = execFileSync('/bin/sh', ['-c', `${command} | sha256sum; ${command} | wc -c`])
     .toString()

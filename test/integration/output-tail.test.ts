@@ -1,4 +1,4 @@
-/** output_mode "keep" (contract-files.md): the end of output past the cap is kept too. */
+/** output_mode "keep" (contract-files.md): of output beyond the limit, the last part is kept too. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ afterAll(() => deployment.dispose());
 
 const decoded = (text: string | undefined): Buffer => Buffer.from(text ?? '', 'base64');
 
-/** Checks the kept output of a command that printed all of `printed` on stdout, and nothing on stderr. */
+/** Checks the kept output of a command that printed `printed` on stdout and nothing on stderr. */
 async function expectBothEnds(machineId: string, executionId: string): Promise<void> {
   const machine = deployment.client.machine(machineId);
   expect(await machine.ended(executionId)).toMatchObject({

@@ -1,4 +1,4 @@
-/** Providers with real hooks, and machines that are real agents: the provider is the one that docs/providers.md shows. */
+/** The provider of docs/providers.md with real hooks, whose machines are real agents. */
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
@@ -12,7 +12,7 @@ interface MachineBody {
   status: { phase: string; reason: string; retryable: boolean; last_error?: string };
 }
 
-/** A server with the provider; `settings` of the provider. */
+/** Starts a server with the provider and these settings of the provider. */
 async function start(settings: Record<string, unknown> = {}) {
   const dir = makeDirectory('provider');
   const provider = new TestProvider(dir);
@@ -51,7 +51,7 @@ async function start(settings: Record<string, unknown> = {}) {
 }
 type Ground = Awaited<ReturnType<typeof start>>;
 
-/** The hooks that were run, by name. */
+/** The names of the hooks that ran. */
 const operations = ({ provider }: Ground) => provider.runs().map(({ operation }) => operation);
 
 test('the provider of the docs page creates a machine that joins, runs a command, sleeps, wakes on use and is deleted', async () => {
@@ -143,7 +143,7 @@ test('66: a sleep races a create: the command runs, whichever comes first', asyn
     expect(execution, JSON.stringify(execution)).toMatchObject({ status: 'succeeded' });
   }
   const runs = operations(ground);
-  // In every case wakes and sleeps alternate: none runs beside another.
+  // In all cases wakes and sleeps alternate, and never run at the same time.
   expect(runs.filter((name, n) => n > 0 && name === runs[n - 1])).toEqual([]);
 });
 

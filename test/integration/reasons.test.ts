@@ -1,4 +1,4 @@
-/** `include=reason`: why executions, machines and terminals are in their states, and what the CLI says of it while it waits. */
+/** `include=reason`: the reasons for the states of executions, machines and terminals, and their text in the CLI while it waits. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startExec } from '../cli/exec-process.ts';
 import { Deployment } from '../helpers/harness.ts';

@@ -1,7 +1,7 @@
 /**
- * A client written for the Dedalus Machines API, unchanged but for base URL and key: how its generated SDKs behave on the
- * wire. An Idempotency-Key on every POST and DELETE, X-Stainless-* headers, retries told by x-should-retry and
- * retry-after-ms (else on 408, 409, 429 and 5xx), pages walked by next_cursor until it is missing or a page is empty.
+ * A client for the Dedalus Machines API, with only base URL and key changed, that sends requests like the generated SDKs: an
+ * Idempotency-Key on every POST and DELETE, X-Stainless-* headers, retries by x-should-retry and retry-after-ms (else after 408,
+ * 409, 429 and 5xx), and pages by next_cursor until it is missing or a page is empty.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,7 +25,7 @@ class ApiFailure extends Error {
   }
 }
 
-/** The minimum of such an SDK. */
+/** A minimal client that behaves like these SDKs. */
 class SdkLike {
   readonly #baseUrl: string;
   readonly #headers: Record<string, string>;

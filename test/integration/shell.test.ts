@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.dispose());
 
-/** A shell without a profile that has shown its first prompt. */
+/** Starts a shell without a profile and waits for its first prompt. */
 async function openShell(...more: string[]): Promise<PseudoTerminal> {
   const terminal = new PseudoTerminal(deployment.server, ['shell', 'dm-test', '--shell', '/bin/sh', ...more]);
   terminal.type('PS1="re""ady> "\n');
@@ -23,7 +23,7 @@ async function openShell(...more: string[]): Promise<PseudoTerminal> {
 const statusOf = async (terminalId: string) =>
   (await deployment.client.ask<{ status: string }>('GET', `/v1/machines/dm-test/terminals/${terminalId}`)).status;
 
-/** The id in the line that says how to reattach. */
+/** The id in the line with the command to reattach. */
 function idIn(shown: string): string {
   const [, id] = /execplane shell dm-test --attach (\S+)/.exec(shown) ?? [];
   if (id === undefined) throw new Error(`no word of how to come back: ${shown}`);

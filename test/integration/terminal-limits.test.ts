@@ -12,7 +12,7 @@ interface Terminal {
   reason?: { message: string };
 }
 
-/** Mounts a file system of terminals that has one, for the command that follows. */
+/** Arguments that mount a devpts with only one pseudo-terminal for the following command. */
 const ONE_TERMINAL = [
   ...['unshare', '--mount', 'sh', '-c'],
   'mount -t devpts -o newinstance,max=1,ptmxmode=0666 devpts /dev/pts && mount --bind /dev/pts/ptmx /dev/ptmx && exec "$0" "$@"',
@@ -36,7 +36,7 @@ function create(agent = deployment.agent): Promise<Terminal> {
   return deployment.client.ask<Terminal>('POST', terminals(agent), { body });
 }
 
-/** Settles when the terminal has another status than `status`. */
+/** Waits until the status of the terminal is not `status`. */
 async function leaves(status: string, terminal: Terminal, agent = deployment.agent): Promise<Terminal> {
   let latest = terminal;
   while (latest.status === status)
@@ -49,7 +49,7 @@ async function close(terminal: Terminal, agent = deployment.agent): Promise<void
   await leaves('ready', { ...terminal, status: 'ready' }, agent);
 }
 
-/** Attaches this many clients at once. Returns those that were accepted, and the status of the answers to the others. */
+/** Attaches `count` clients at once. Returns the accepted clients, and the statuses of the refused ones. */
 async function attachMany(
   terminal: Terminal,
   count: number,

@@ -1,6 +1,6 @@
 /**
- * The wire of a terminal as the official SDK's `TerminalsWS` speaks it, with `fetch` and `ws` and nothing of this project between: the SDK's
- * package is not in every registry. URLs, frames and close codes are written out here, so that a change of them shows.
+ * The protocol of terminals as the official SDK's `TerminalsWS` uses it, with only `fetch` and `ws`, since the package of the SDK is
+ * not in all registries. URLs, frames and close codes are literals here, so that an accidental change fails.
  */
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -45,7 +45,7 @@ async function readyTerminal(): Promise<Required<Terminal>> {
   return terminal as Required<Terminal>;
 }
 
-/** A connection with all frames that it received. */
+/** A connection that records the received frames. */
 class Connection {
   readonly ws: WebSocket;
   readonly frames: Frame[] = [];

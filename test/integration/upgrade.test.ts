@@ -1,4 +1,4 @@
-/** `execplane agent upgrade` under a running command: to a version that works, and to ones that do not. */
+/** `execplane agent upgrade` while a command runs: to a working version, and to broken versions. */
 import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ let opt: string;
 let deployment: Deployment;
 let agentDir: string;
 let agent: Started;
-/** Starts the agent again whenever it ends, as a service manager does. */
+/** Restarts the agent each time that it exits, like a service manager. */
 let supervised: boolean;
 let log: string;
 
@@ -72,7 +72,7 @@ async function connected(): Promise<void> {
   );
 }
 
-/** `execplane agent …` of the present version. */
+/** Runs `execplane agent …` of the current version. */
 async function call(...args: string[]) {
   const called = new Started(
     join(opt, 'execplane/bin/execplane'),
@@ -83,11 +83,11 @@ async function call(...args: string[]) {
   return { ...exit, stdout: called.stdout, stderr: called.stderr };
 }
 
-/** The program under another version; `main`: its main module, if it is a broken one. */
+/** Copies the program with another version number. `main`: the source of its main module, for a broken version. */
 function program(version: string, main?: string): string {
   const folder = join(opt, `execplane-agent-${version}`);
   mkdirSync(folder);
-  // `bin/execplane` is a relative link, and must stay one.
+  // `bin/execplane` must stay a relative link.
   const options = { recursive: true, verbatimSymlinks: true };
   for (const part of ['bin', 'dist']) cpSync(join(staged, part), join(folder, part), options);
   for (const part of ['node_modules', 'native']) symlinkSync(join(staged, part), join(folder, part));
@@ -135,7 +135,7 @@ const broken = {
   'hangs at its start': `if (process.argv[2] === '--version') console.log('${NEXT}'); else process.on('SIGTERM', () => {}), setInterval(() => {}, 1000);`,
 };
 
-/** The time for a supervisor, for a hanging link to exit, and for the previous version to start. */
+/** The time limit for the supervisor, for the exit of a hanging link, and for the start of the previous version, ms. */
 const WAY_BACK_MS = 300_000;
 
 describe('an upgrade to a version that does not start', { timeout: WAY_BACK_MS }, () => {

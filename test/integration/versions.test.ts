@@ -59,7 +59,7 @@ describe.runIf(release !== undefined)(`an agent of ${name}`, () => {
     const waiting = await machine.create({
       command: ['sh', '-c', 'trap "exit 7" HUP; echo ready; while :; do sleep 0.01; done'],
     });
-    await machine.saying(waiting.execution_id, 'ready');
+    await machine.printed(waiting.execution_id, 'ready');
     await deployment.client.ask('POST', machine.at(waiting.execution_id, '/signal'), { body: { signal: 'SIGHUP' } });
     expect(await machine.ended(waiting.execution_id)).toMatchObject({ exit_code: 7 });
   });

@@ -1,4 +1,4 @@
-/** The MCP tools through the SDK's own client, over stdio and over HTTP. */
+/** The MCP tools, called by the client of the official SDK over stdio and over HTTP. */
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -95,7 +95,7 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     const id = /execution_id (\S+)\)/.exec(started.text)?.[1];
     const one = { ...MACHINE, execution_id: id };
     expect((await host.call('write_stdin', { ...one, text: 'a line\n' })).text).toBe('Written.');
-    await deployment.machine.saying(id ?? '', 'got a line');
+    await deployment.machine.printed(id ?? '', 'got a line');
     expect((await host.call('get_execution', one)).text).toMatch(/^Still running\.[\s\S]*got a line/);
     expect((await host.call('cancel_execution', one)).text).toMatch(/^cancelled: /);
   });

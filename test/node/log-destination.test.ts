@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { LogDestination } from '../../src/node/log-destination.ts';
 
 const LOG_WRITER = fileURLToPath(new URL('../fixtures/log-writer.ts', import.meta.url));
-/** Three times what is kept for a reader. */
+/** Three times the number of bytes that are buffered for a reader. */
 const LINES = 3_000;
 
 let dir: string;
@@ -27,7 +27,7 @@ interface Line {
   dropped_lines?: number;
 }
 
-/** Node gives its children sockets; a shell gives them pipes. */
+/** Child processes of Node.js get sockets, those of a shell get pipes. */
 const STDERR_OF: Record<string, () => { stdio: 'pipe' | number; reader: (child: ChildProcess) => Readable }> = {
   socket: () => ({
     stdio: 'pipe',

@@ -7,7 +7,7 @@ import { serviceSettings } from '../../src/node/service-settings.ts';
 const DEPLOY = join(import.meta.dirname, '../../deploy');
 let root: string;
 
-/** A host with the packages. */
+/** A directory with the files that the packages install. */
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'execplane-host-'));
   mkdirSync(join(root, 'usr/lib/systemd/system'), { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * Runs client generators and linters on the OpenAPI document of a server: what they make is type-checked together with a program
- * that uses it, and the linters must have no findings. `npm run test:openapi` installs them and runs this.
+ * Runs client generators and linters on the OpenAPI document of a server. The generated clients are type-checked together with a
+ * program that uses them, and the linters must have no findings. `npm run test:openapi` installs the tools and runs this.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ async function fetchDocument(): Promise<string> {
   return bytes.toString();
 }
 
-/** What a program prints; throws with all of it unless it ends well. */
+/** Runs a program and returns its stdout. Throws with its whole output if it fails. */
 function output(file: string, args: readonly string[]): string {
   try {
     return execFileSync(file, args, { cwd: HERE, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -42,7 +42,7 @@ mkdirSync(GENERATED);
 writeFileSync(DOCUMENT, await fetchDocument());
 for (const [name, args] of TOOLS) {
   const printed = output(join(HERE, 'node_modules/.bin', name), args);
-  // Redocly ends well with warnings.
+  // Redocly exits with 0 despite warnings.
   if (name === 'redocly' && /"(warnings|errors)": [1-9]/.test(printed)) throw new Error(printed);
   process.stdout.write(`${name}: no findings\n`);
 }

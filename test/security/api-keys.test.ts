@@ -1,4 +1,4 @@
-/** Attacks without a key, with a wrong one, and with one that has another scope, on every route. */
+/** Attacks on all routes: without a key, with a wrong key, and with a key of another scope. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,13 +7,13 @@ import { httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 interface Operation {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
-  /** As documented: without a key. */
+  /** Whether the document declares the route as public. */
   open: boolean;
 }
 
 type Http = Awaited<ReturnType<typeof httpFixture>>;
 
-/** Every documented operation, with its path filled in. */
+/** All documented operations, with values for the parameters of the path. */
 async function operations(http: Http, machineId: string): Promise<Operation[]> {
   const { body } = await http.call('GET', '/openapi.json', { key: undefined });
   const paths = body['paths'] as Record<string, Record<string, { security?: unknown[] }>>;

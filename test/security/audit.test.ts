@@ -1,4 +1,4 @@
-/** The audit trail: records actions without secrets, and keeps its entries. */
+/** The audit log records actions without secrets and keeps its entries. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** Secrets on disk that others could read prevent the start, with the remedy; files that the server makes are private. */
+/** A secret on disk that other users can read prevents the start, with a message that names the remedy. New files are private. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Messages of one agent cost the server's event loop little, however hostile: each input is compared with a stall that the test itself
- * makes.
+ * Hostile messages of one agent must use little time of the server's event loop. Each input is compared with a stall of known length
+ * that the test causes.
  */
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
@@ -17,7 +17,7 @@ function distinctKeys(bytes: number): string {
   return `[${parts.join('')}0]`;
 }
 
-/** Some 100 ms on a quiet machine: parsing 1 MiB of such text. */
+/** Parses 1 MiB of such text, which takes about 100 ms on an idle machine. */
 function referenceStall(): number {
   const text = distinctKeys(1 << 20);
   const before = process.threadCpuUsage();

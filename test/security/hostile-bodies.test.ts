@@ -1,4 +1,4 @@
-/** Bodies made to block the event loop: none costs much more than the parsing of a correct body of that size. */
+/** Bodies that try to block the event loop. None may cost much more than parsing a valid body of the same size. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -68,7 +68,7 @@ function numbered(count: number): string {
   return Array.from({ length: count }, (_, index) => `"k${index}":1`).join();
 }
 
-/** Settles when the histogram has counted more delays: it counts none before its second tick, and a stall when the stall ends. */
+/** Waits until the histogram has counted more delays. It counts none before its second tick, and a stall only after the stall. */
 async function ticked(delay: ReturnType<typeof monitorEventLoopDelay>): Promise<void> {
   const before = delay.count;
   while (delay.count < before + 2) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -86,14 +86,14 @@ async function stallOf(http: HttpFixture, path: string, payload: Buffer) {
   return { status: answer.statusCode, bytes: answer.rawPayload.length, ms: delay.max / 1e6 };
 }
 
-/** The time that only parsing takes for the largest valid body: the reference on this machine. */
+/** The time to parse the largest valid body, ms: the reference for this machine. */
 function parsing(): number {
   const before = performance.now();
   JSON.parse(RIGHT.toString());
   return performance.now() - before;
 }
 
-/** The time for parsing and for flushing as many bytes to the disk: the minimum of every create. */
+/** The time to parse a body and flush as many bytes to the disk, ms: the minimum for a create. */
 function parsingAndFlushing(directory: string): number {
   const parsed = parsing();
   const before = performance.now();
@@ -101,7 +101,7 @@ function parsingAndFlushing(directory: string): number {
   return parsed + performance.now() - before;
 }
 
-/** Repeats until one round is below the limit: on a busy machine other processes interrupt most rounds. */
+/** Repeats the measurement until one round is below the limit, since other processes on a busy machine interrupt most rounds. */
 const ROUNDS = 10;
 
 async function expectRatio(name: string, limit: number, round: () => Promise<number>): Promise<void> {

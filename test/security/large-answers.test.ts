@@ -1,4 +1,4 @@
-/** Large answers: other requests have a turn of the event loop while one is made, although its client takes all at once. */
+/** Other requests get turns of the event loop while a large answer is made, even if the client reads the answer at once. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TurnProbe } from '../helpers/turn-probe.ts';
@@ -6,9 +6,9 @@ import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/htt
 
 const MIB = 1024 * 1024;
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
-/** The longest turn, as a part of the CPU time of the whole answer. */
+/** The limit for the longest turn, as a fraction of the CPU time of the whole answer. */
 const LIMIT = 0.5;
-/** Repeats until one round is below the limit: a collection of garbage may be longer than a turn. */
+/** Repeats the measurement until one round is below the limit, since a garbage collection can take longer than a turn. */
 const ROUNDS = 10;
 
 let http: HttpFixture;
@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => http[Symbol.asyncDispose]());
 
-/** Measures the turns while an answer is made. An injected request takes every byte at once, as the fastest client. */
+/** Measures the turns while an answer is made. An injected request reads all bytes at once, like the fastest client. */
 async function turnsOf(url: string, headers: Record<string, string>) {
   const probe = new TurnProbe();
   probe.start();

@@ -1,4 +1,4 @@
-/** Every limit of the API, on both sides of its bound; requests past it do not affect others. */
+/** Checks each limit of the API with values at and beyond it. Requests beyond a limit must not affect others. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test, vi } from 'vitest';
@@ -167,7 +167,7 @@ test('a frame of only brackets is refused before it is parsed', async () => {
   await using server = await runningServer();
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const parse = vi.spyOn(JSON, 'parse');
-  // It is small enough for a control frame; a larger frame would be refused earlier.
+  // The message is small enough for a control frame; a larger frame would be refused earlier.
   agent.ws.send('['.repeat(30_000) + ']'.repeat(30_000));
   expect(await agent.closed).toMatchObject({ code: CLOSE.badFrame, reason: 'nested too deep' });
   expect(parse.mock.calls.filter(([text]) => text.startsWith('[['))).toEqual([]);
@@ -229,7 +229,7 @@ class UnfinishedBody {
     );
   }
 
-  /** The server has read the head and the bytes with it. */
+  /** Waits until the server has read the headers and the bytes sent with them. */
   async taken(): Promise<void> {
     await expect.poll(() => this.#heard).toBe('HTTP/1.1 100 Continue\r\n\r\n');
   }
@@ -259,7 +259,7 @@ test('the bytes of waiting requests are limited, for one key and for all machine
   expect(await create(limited, 'dm-one')).toBe(
     '429 Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',
   );
-  // The key's quota does not count it, as the next create shows.
+  // The quota of the key does not count the refused request, as the next create shows.
   expect(await create(limited, 'dm-two')).toBe(200);
   expect(await create(limited, 'dm-two')).toBe(
     '429 The waiting requests of this API key are too large together (EXECPLANE_MAX_QUEUED_BYTES_PER_KEY). Try again later.',

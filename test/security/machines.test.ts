@@ -1,4 +1,4 @@
-/** Attacks with a stolen or a forged agent, and on enrolment. */
+/** Attacks with the credentials of a stolen agent, with a forged agent, and on enrolment. */
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
 import { runningServer } from '../helpers/running-server.ts';
@@ -11,7 +11,7 @@ test('a hostile agent that reports on an execution of another machine changes no
   const { execution_id: id } = await server.client.machine('dm-victim').create({ command: ['true'] });
   await victim.next('start');
   victim.report(victim.started(id), victim.stdout(id, 'mine'));
-  await server.client.machine('dm-victim').saying(id, 'mine');
+  await server.client.machine('dm-victim').printed(id, 'mine');
   hostile.report(hostile.record('stdout', id, Buffer.from('forged'), 3), hostile.record('ended', id, {}, 4));
   expect((await hostile.closed).code).toBe(CLOSE.foreignExecution);
   expect(server.log.some((line) => line.includes('reports refused') && line.includes('dm-hostile'))).toBe(true);

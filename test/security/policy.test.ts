@@ -1,4 +1,4 @@
-/** The machine's own policy: the example in the document works as described, and no request can keep the runner busy. */
+/** The policy on the machine: the example in the document works as described, and no request can block the runner. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { matchesText } from '../../src/agent/runner/policy/glob.ts';
@@ -13,7 +13,7 @@ interface Wanted extends PolicyRequest {
   cwd: string;
 }
 
-/** The refusal that the caller sees, or the ceilings of an allowed command. */
+/** The refusal that the caller gets, or the limits of an allowed command. */
 const verdict = (argv: string[], more: Partial<Wanted> = {}) => {
   const { cwd, ...request } = { cwd: '/srv/app/current', user: 'deploy', envNames: ['VERSION'], ...more };
   const first = checkRules(EXAMPLE, request);

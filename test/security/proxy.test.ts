@@ -1,4 +1,4 @@
-/** An agent behind an HTTP proxy: it enrols and connects through it, and opens no other connection. */
+/** An agent behind an HTTP proxy enrols and connects through the proxy and opens no other connection. */
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest, type Server } from 'node:http';

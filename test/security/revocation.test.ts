@@ -1,4 +1,4 @@
-/** A revoked key does nothing more: no request whose body was still on its way, no stream, no wait. */
+/** A revoked key has no effect any more, not even in requests whose body is still arriving, in streams and in waits. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -110,7 +110,7 @@ test.each<[string, (path: string) => [method: 'POST' | 'DELETE', path: string, b
     await using http = await httpFixture();
     const path = `${EXECUTIONS}/${await http.create()}`;
     const { key, id } = await newKey(http, ['admin']);
-    // Another server revokes it: this one remembers the key for a moment.
+    // Another server revokes the key. This server caches it for a short time.
     expect((await http.call('GET', '/v1/machines', { key })).status).toBe(200);
     await http.store.revokeApiKey({ apiKeyId: id, now: Date.now() });
     const [method, at, body] = request(path);

@@ -1,6 +1,6 @@
 /**
- * Secrets do not linger: a server and an agent that log all they can are given markers as env, stdin, live stdin, keys, tokens and
- * credentials, executions come to every kind of end, both are killed; then every byte that was left is searched.
+ * Secrets must not stay on disk. A server and an agent with the most verbose logs get markers as env, stdin, live stdin, keys, tokens
+ * and credentials. Executions end in all possible ways, and both processes are killed. Then all remaining bytes are searched.
  */
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const input = { env: { TOKEN: `${MARKER}-env` }, stdin: `${MARKER}-stdin` };
 const LARGE = `${MARKER}-stdin`.repeat(8000);
 
 let deployment: Deployment;
-/** Every answer that somebody else could get, byte for byte. */
+/** All answers that another caller could get, byte for byte. */
 const answers: Buffer[] = [];
 const ends = new Map<string, WireExecution>();
 const secrets = new Map<string, string>([['env and stdin', MARKER]]);
@@ -29,7 +29,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => deployment.dispose(), 60_000);
 
-/** All kinds of end, each with the same input. */
+/** Ends executions in all possible ways, each with the same input. */
 async function runToEveryEnd(): Promise<void> {
   const { machine } = deployment;
   await deployment.joinToken({ machine_id: 'dm-waiting' });
@@ -48,7 +48,7 @@ async function runToEveryEnd(): Promise<void> {
   const unstarted = await waiting.create(sh('true'));
   await kept('cancelled while it waited', waiting.cancel(unstarted.execution_id, { wait_ms: 20_000 }));
   const running = await machine.create(sh('echo ready; exec sleep 600'));
-  await machine.saying(running.execution_id, 'ready');
+  await machine.printed(running.execution_id, 'ready');
   await kept('cancelled', machine.cancel(running.execution_id, { wait_ms: 20_000 }));
   await kept('live stdin', live());
   await refusals(machine.path);
@@ -58,7 +58,7 @@ async function live(): Promise<WireExecution> {
   const { machine, client } = deployment;
   const command = ['/bin/sh', '-c', 'echo ready; cat > /dev/null'];
   const { execution_id: id } = await machine.create({ command, stdin_open: true, env: input.env });
-  await machine.saying(id, 'ready');
+  await machine.printed(id, 'ready');
   const query = { close: true };
   const headers = { 'content-type': 'application/octet-stream' };
   const body = Buffer.from(`${MARKER}-live`);
@@ -89,7 +89,7 @@ async function killBoth(): Promise<void> {
   const { machine, server, agent } = deployment;
   const command = ['/bin/sh', '-c', 'echo ready; exec sleep 600'];
   const { execution_id: survivor } = await machine.create({ command, ...input, stdin: LARGE });
-  await machine.saying(survivor, 'ready');
+  await machine.printed(survivor, 'ready');
   const { execution_id: waiting } = await deployment.client.machine('dm-waiting').create({ command, ...input });
   await server.kill();
   await server.restart();
@@ -97,7 +97,7 @@ async function killBoth(): Promise<void> {
   ends.set('server killed', await machine.cancel(survivor, { wait_ms: 20_000 }));
   await deployment.client.machine('dm-waiting').cancel(waiting);
   const { execution_id: lost } = await machine.create({ command, ...input, stdin: LARGE });
-  await machine.saying(lost, 'ready');
+  await machine.printed(lost, 'ready');
   process.kill(agent.runnerPid(), 'SIGKILL');
   await agent.killLink();
   agent.restart();

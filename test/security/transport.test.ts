@@ -17,7 +17,7 @@ import { httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 const log = pino({ level: 'silent' });
 const ca = read('../server/fixtures/test-only-cert.pem');
 const own = { cert: read('fixtures/test-only-agent-cert.pem'), key: read('fixtures/test-only-agent-key.pem') };
-/** A valid certificate of an authority that the server does not trust. */
+/** A certificate of an authority that the server does not trust. */
 const foreign = {
   cert: read('../server/fixtures/other-test-only-cert.pem'),
   key: read('../server/fixtures/other-test-only-key.pem'),
@@ -42,7 +42,7 @@ async function secureServer(settings: Record<string, string>): Promise<RunningSe
   return startServer(readServerConfig(flags, {}), log);
 }
 
-/** The status of an API request, and its JSON. */
+/** Sends an API request. Returns the status and the JSON. */
 function ask(server: RunningServer, method: string, path: string, body?: unknown): Promise<[number, unknown]> {
   const headers = { authorization: `Bearer ${server.adminKey.key}`, 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
@@ -57,7 +57,7 @@ function ask(server: RunningServer, method: string, path: string, body?: unknown
   });
 }
 
-/** Whether a TLS 1.2 connection ends with a session ticket, with which it could be resumed. */
+/** Whether a TLS 1.2 connection gets a session ticket, which permits to resume the session. */
 function isGivenTicket(server: RunningServer): Promise<boolean> {
   const { port, hostname } = new URL(server.url);
   return new Promise((resolve, reject) => {
@@ -86,7 +86,7 @@ test('connections with a client certificate are never resumed, not even after th
   }
 });
 
-/** 101, or the status of the refusal. */
+/** Opens a WebSocket. Returns 101 or the status of the refusal. */
 function linkStatus(server: RunningServer, credential: string, tls: AgentTls): Promise<number> {
   const ws: WebSocket = dial({ url: new URL(server.url), credential, tls });
   return new Promise((resolve, reject) => {
@@ -142,7 +142,7 @@ test('agents and clients send secrets over plain http only to this host, unless 
   const url = 'http://execplane.example.com';
   expect(() => readAgentConfig({ url }, {})).toThrow('--url: plain http');
   expect(() => readClientConfig({ url, apiKey: 'k' }, {})).toThrow('--url: plain http');
-  // A name that only looks like this host is another host.
+  // A name that only begins or ends like the name of this host is another host.
   expect(() => readAgentConfig({ url: 'http://127.0.0.1.example.com' }, {})).toThrow('plain http');
   expect(() => readClientConfig({ url: 'http://localhost.example.com', apiKey: 'k' }, {})).toThrow('plain http');
   expect(readAgentConfig({ url, insecure: 'true' }, {}).url.href).toBe(`${url}/`);

@@ -1,4 +1,4 @@
-/** Sealed bytes: opened by their key as they were, and by nothing else. */
+/** Sealed bytes can be opened unchanged with their key, and with no other key. */
 import { expect, test } from 'vitest';
 import { openBytes, sealBytes } from '../../src/server/aes-gcm.ts';
 

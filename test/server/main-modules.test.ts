@@ -1,4 +1,4 @@
-/** What a server with default settings loads: each module costs memory and time at the start. */
+/** The modules that a server with default settings loads. Each module costs memory and time at the start. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ const OFF = [
   'zod',
   'pg',
 ];
-/** Files of the server itself and of the CLI that starts it: 6 today, 1020 before they were bundled. */
+/** The limit for files of the server and of the CLI that starts it: 6 now, 1020 before they were bundled. */
 const MAX_OWN_MODULES = 20;
 
 test('a server with default settings loads few files of its own, and none of a feature that is off', async () => {

@@ -1,4 +1,4 @@
-/** Hooks that answer, fail, hang, flood, lie and die. */
+/** Hooks that answer, fail, hang, print too much, answer falsely or are killed. */
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';

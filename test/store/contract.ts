@@ -23,7 +23,7 @@ import { describePages } from './contract/pages.ts';
 import { describeReports } from './contract/reports.ts';
 import { describeSchedules } from './contract/schedules.ts';
 
-/** Runs the suite against the stores that `open` returns; each is empty and used by one test. */
+/** Runs the suite on the stores that `open` returns. Each store is empty and used by one test. */
 export function describeStoreContract(name: string, open: OpenStore): void {
   describe(`the store contract: ${name}`, () => {
     describeExecutions(open);

@@ -1,8 +1,8 @@
-/** Every list that the store offers, with every combination of its filters. */
+/** All lists of the store, with all combinations of their filters. */
 import type { PageRequest, Store } from '../../src/store/store.ts';
 
 const MACHINES = ['dm-1', 'dm-2'];
-/** More machines than the store looks up one by one. */
+/** More machines than the store reads one by one. */
 const MANY = Array.from({ length: 200 }, (_, at) => `dm-${at + 1}`);
 const LABELS = [
   [{ key: 'role', value: 'web' }],
@@ -13,7 +13,7 @@ const LABELS = [
   ],
 ];
 
-/** One page of each list, named after the caller's request. */
+/** One page of each list, by the name of the request. */
 export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Store) => Promise<unknown>>> => ({
   machines: (store) => store.listMachines(page),
   'machines of a key': (store) => store.listMachines({ ...page, machineIds: MACHINES }),

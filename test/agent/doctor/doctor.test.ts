@@ -1,4 +1,4 @@
-/** Checks of doctor on the way from an agent to its server. */
+/** The checks of `doctor` for the connection from an agent to its server. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** A server with the test certificate, and its URL under the name of the certificate. */
+/** Starts a server with the test certificate. Returns its URL with the name in the certificate. */
 async function secureServer() {
   const tlsKey = join(dir, 'key.pem');
   writeFileSync(tlsKey, readFileSync(join(FIXTURES, 'test-only-key.pem')), { mode: 0o600 });

@@ -1,4 +1,4 @@
-/** The diagnosis of cgroups, against directories with the files that the kernel has in them. */
+/** The diagnosis of cgroups, tested on directories with the same files as in the kernel's file system. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

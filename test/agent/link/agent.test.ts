@@ -1,4 +1,4 @@
-/** The link as a whole, against a scripted server and a scripted runner: enrolment, refusals, leaving, stopping. */
+/** The link with a scripted server and a scripted runner: enrolment, refusals, detaching, stopping. */
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';

@@ -1,4 +1,4 @@
-/** A runner that a test scripts, on the socket where links look for it. */
+/** A scripted runner for tests of the link. It listens on the runner socket. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ export class ScriptedRunner {
   #link: Socket | undefined;
   /** The answer to the next attach. */
   answer: RunnerToLink = { type: 'attached', runner_instance: INSTANCE, pid: process.pid };
-  /** Attaches so far. */
+  /** The number of attaches so far. */
   attaches = 0;
 
   private constructor() {
@@ -59,7 +59,7 @@ export class ScriptedRunner {
     return this.#received.shift() as Received;
   }
 
-  /** The next frame of this type; those before it are dropped. */
+  /** Waits for the next frame of this type. Earlier frames are dropped. */
   async nextOf<T extends LinkToRunner['type']>(type: T): Promise<Extract<LinkToRunner, { type: T }>> {
     for (;;) {
       const { frame } = await this.next();
@@ -67,7 +67,7 @@ export class ScriptedRunner {
     }
   }
 
-  /** Answers `prepare` from now on. */
+  /** Answers all later `prepare` frames. */
   sayState(): void {
     this.send({
       type: 'state',

@@ -1,4 +1,4 @@
-/** A server that a test scripts: it accepts the link or refuses it, and records the messages that it receives. */
+/** A scripted server for tests of the link. It accepts or refuses connections and records received messages. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -25,7 +25,7 @@ export class ScriptedServer {
   /** Statuses with which the next upgrades are refused. */
   readonly refusals: number[] = [];
   readonly authorizations: (string | undefined)[] = [];
-  /** Answers of the enrol route: a status and a body, or `cut` to hang up after the request is in. */
+  /** Answers of the enrol route: a status and a body, or `cut` to close the connection after the request. */
   readonly enrolAnswers: ({ status: number; body: unknown } | 'cut')[] = [];
   readonly enrolments: Record<string, unknown>[] = [];
 
@@ -66,7 +66,7 @@ export class ScriptedServer {
     return new URL(`http://127.0.0.1:${(this.#http.address() as AddressInfo).port}`);
   }
 
-  /** The next link that no test has taken yet. */
+  /** Waits for the next connection of a link. */
   async nextLink(): Promise<ServerLink> {
     while (this.#links.length === 0) await once(this.#arrivals, 'link');
     return this.#links.shift() as ServerLink;
@@ -127,7 +127,7 @@ export class ServerLink {
     this.ws.send(encodeFrame(frame));
   }
 
-  /** Takes the hello and says welcome. */
+  /** Waits for the hello, sends the welcome and returns the hello. */
   async welcome(changes: Partial<Welcome> = {}): Promise<Hello> {
     const hello = (await this.nextFrame()) as unknown as Hello;
     this.send({ ...WELCOME, ...changes });

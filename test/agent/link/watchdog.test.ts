@@ -1,4 +1,4 @@
-/** Signs of life for systemd: as long as the loop runs, and no longer. */
+/** Watchdog notifications to systemd: sent only while the event loop runs. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

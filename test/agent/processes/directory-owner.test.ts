@@ -1,4 +1,4 @@
-/** Root trusts no file that the agent's user put into the state directory. */
+/** Commands of root do not trust files that the agent's user wrote into the state directory. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -36,7 +36,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(base, { recursive: true }));
 
-/** Writes a pid file like the agent's user can. */
+/** Writes a pid file as the agent's user. */
 function plant(pid: number): void {
   const file = join(dir, 'link.pid');
   const content = { pid, start_time: processRow(pid)?.startTime, version: '0', linked: true };

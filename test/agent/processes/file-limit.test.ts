@@ -1,4 +1,4 @@
-/** Node raises its own soft limit of open files to the hard one; commands get the one that the agent was started with. */
+/** Node.js raises its soft limit of open files to the hard limit. Commands get the limit with which the agent was started. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -68,7 +68,7 @@ test.runIf(process.platform === 'linux')(
 
 test.runIf(process.platform === 'linux')('a limit that was set for the agent alone stays', async () => {
   const program = [process.execPath, join(CLI, 'main.ts')];
-  // The shell has another hard limit: its soft limit says nothing about the agent's.
+  // The hard limit of the shell differs, so its soft limit does not tell the soft limit of the agent.
   const script = 'ulimit -Sn 1024; ulimit -Hn 20000; prlimit --nofile=3000:3000 -- "$0" "$@"; exit $?';
   expect(await limitsFrom(script, program)).toBe('3000\n3000\n');
 });

@@ -1,4 +1,4 @@
-/** A cleaner of temporary files removes the runner's socket: the runner is found by its pid file, and listens again. */
+/** After a cleaner of temporary files has removed the runner's socket, the runner is found by its pid file and listens again. */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Attempts to bypass a policy, each with a real run: the rules check the file that the kernel would run, and that file runs. */
+/** Attempts to bypass a policy with real commands. The rules must check exactly the file that the kernel executes. */
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -12,7 +12,7 @@ const ECHO = '/usr/bin/echo';
 const LONG = `/${'x'.repeat(5000)}`;
 
 interface Place {
-  /** A folder that anybody may write to. */
+  /** A world-writable folder. */
   open: string;
   /** A folder whose programs are allowed. */
   allowed: string;

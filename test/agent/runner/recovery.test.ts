@@ -15,7 +15,7 @@ const sh = (script: string) => ['/bin/sh', '-c', script];
 
 // Only this file uses these ids: the processes of a dead runner are found by their marker on the whole machine.
 
-/** A runner that died while it had `id`, and the link to its successor; nothing was acknowledged. */
+/** Kills a runner with the execution `id` and starts its successor. No report was acknowledged. Returns the link to the successor. */
 async function afterDeath(point: string, id: string, script: string) {
   const directory = agentDirectory();
   const first = await startRunner(directory, DYING, ['--die-at', point]);

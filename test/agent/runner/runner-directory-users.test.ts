@@ -1,6 +1,6 @@
 /**
- * A user whom no /etc/passwd has, as with LDAP: here systemd's own module for the name service (libnss-systemd) knows her, by a
- * record in a /run that only the runner and its children see.
+ * A user who is not in /etc/passwd, as with LDAP. In the test, the name service module of systemd (libnss-systemd) finds the user
+ * in a record in /run, which is mounted for the runner and its child processes only.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

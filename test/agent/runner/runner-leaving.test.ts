@@ -8,7 +8,7 @@ import { agentDirectory, attach, launchRunner, linkedRunner, MAIN, startRunner }
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const HELD = new URL('../../fixtures/held-runner.ts', import.meta.url).pathname;
-/** A runner that leaves kills itself, since a normal exit could hang. The next runner shows that everything was in order. */
+/** A leaving runner kills itself, since a normal exit could hang. The tests check with the next runner that its state was complete. */
 const LEFT = { code: null, signal: 'SIGKILL' };
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
@@ -84,7 +84,7 @@ test('a runner exits although its link does not read and its spawner does not an
   link.pauseReading();
   link.start('flood', ['/usr/bin/head', '-c', '4000000', '/dev/zero']);
   await until('the flood is in the journal', () => journalBytes(directory) > 4_000_000);
-  link.send({ type: 'unlinked' }); // the runner waits for no acknowledgement, and much is in flight
+  link.send({ type: 'unlinked' }); // many reports are in flight; the runner does not wait for acknowledgements
   const spawner = spawnerOf(runner.pid);
   process.kill(spawner, 'SIGSTOP');
   try {

@@ -44,11 +44,11 @@ export function makeClusterPlan(random: Random, durationMs: number, servers: num
   }
   // Sometimes a server cannot reach the database for so long that the others declare it dead although it runs.
   if (random.next() < 0.1) steps.push({ at: random.between(0, 1000), do: 'freeze_database', forMs: 13_000, of: of() });
-  return steps.sort((one, other) => one.at - other.at);
+  return steps.sort((a, b) => a.at - b.at);
 }
 
 /** Formats a step as a line of the plan that a failed run prints. */
-export function saidClusterStep(step: ClusterStep): string {
+export function formatClusterStep(step: ClusterStep): string {
   if (step.do === 'create') return `${step.at} ms: create ${step.count}`;
   if (step.do === 'create_batch') return `${step.at} ms: create a batch`;
   return `${step.at} ms: ${step.do} (number ${step.of}, for ${step.forMs} ms)`;

@@ -6,10 +6,10 @@ import { isTerminal, type WireExecution } from '../../helpers/client.ts';
 import { until } from '../../helpers/processes.ts';
 import { type Created, faultsOf } from '../check.ts';
 import { Random } from '../random.ts';
-import { kept, persistently } from '../persistence.ts';
+import { markHandled, retryUntilSuccess } from '../retry.ts';
 import type { ChaosResult } from '../run.ts';
 import { makeTask, type Task } from '../workload.ts';
-import { type ClusterStep, makeClusterPlan, saidClusterStep } from './plan.ts';
+import { type ClusterStep, makeClusterPlan, formatClusterStep } from './plan.ts';
 import type { ClusterDeployment } from './deployment.ts';
 
 interface WireBatch {
@@ -56,8 +56,8 @@ class ClusterChaosRun {
     for (const step of plan) {
       await delay(Math.max(0, step.at - (performance.now() - began)));
       if (step.do === 'create') this.#createMany(step.count);
-      else if (step.do === 'create_batch') this.#batches.push(kept(this.#createBatch()));
-      else this.#faults.push(kept(this.#strike(step)));
+      else if (step.do === 'create_batch') this.#batches.push(markHandled(this.#createBatch()));
+      else this.#faults.push(markHandled(this.#strike(step)));
     }
     await Promise.all(this.#faults);
     await this.#database;
@@ -81,16 +81,16 @@ class ClusterChaosRun {
     for (let n = 0; n < count; n += 1) {
       const machineId = this.#deployment.agent(this.#random.between(0, 1)).machineId;
       const task = makeTask(this.#random, this.#starts);
-      this.#created.push(kept(this.#create(machineId, task)));
+      this.#created.push(markHandled(this.#create(machineId, task)));
     }
   }
 
   async #create(machineId: string, task: Task): Promise<Acknowledged> {
     const key = randomUUID();
-    const { execution_id: id } = await persistently(() => this.#ask(machineId, task, key));
+    const { execution_id: id } = await retryUntilSuccess(() => this.#ask(machineId, task, key));
     if (task.cancelAfterMs !== undefined) {
       await delay(task.cancelAfterMs);
-      await persistently(() => this.#deployment.client.machine(machineId).cancel(id));
+      await retryUntilSuccess(() => this.#deployment.client.machine(machineId).cancel(id));
     }
     return { task, id, machineId, key };
   }
@@ -113,14 +113,14 @@ class ClusterChaosRun {
       max_concurrency: this.#random.between(1, machineIds.length),
     };
     const headers = { 'idempotency-key': randomUUID() };
-    const { batch_id: id } = await persistently(() =>
+    const { batch_id: id } = await retryUntilSuccess(() =>
       this.#deployment.client.ask<WireBatch>('POST', '/v1/batches', {
         ...{ body, headers, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       }),
     );
     if (cancelAfterMs === undefined) return { id, task, cancelled: false };
     await delay(cancelAfterMs);
-    await persistently(() => this.#deployment.client.ask('DELETE', `/v1/batches/${id}`));
+    await retryUntilSuccess(() => this.#deployment.client.ask('DELETE', `/v1/batches/${id}`));
     return { id, task: { ...task, ends: [...task.ends, 'succeeded'] }, cancelled: true };
   }
 
@@ -214,7 +214,7 @@ class ClusterChaosRun {
       const batch = await this.#batch(id);
       if (batch.status === 'running') found.push(batch);
     }
-    return found.map((one) => JSON.stringify(one));
+    return found.map((item) => JSON.stringify(item));
   }
 
   #batch(id: string): Promise<WireBatch> {
@@ -234,10 +234,10 @@ class ClusterChaosRun {
     }
     let lost = 0;
     for (const { machineId } of this.#deployment.agents) {
-      const own = all.filter((one) => one.machineId === machineId);
+      const ofMachine = all.filter((execution) => execution.machineId === machineId);
       const checked = { starts: this.#starts, mayBeLost: false, known: new Set(all.map(({ id }) => id)) };
-      faults.push(...(await faultsOf(this.#deployment.client.machine(machineId), own, checked)));
-      for (const { id } of own) {
+      faults.push(...(await faultsOf(this.#deployment.client.machine(machineId), ofMachine, checked)));
+      for (const { id } of ofMachine) {
         const { error_code: code } = await this.#deployment.client.machine(machineId).read(id);
         if (code === 'agent_lost') lost += 1;
       }
@@ -274,7 +274,7 @@ export async function runClusterChaos(
 ): Promise<ChaosResult> {
   const random = new Random(seed);
   const plan = makeClusterPlan(random, durationMs, deployment.servers.length);
-  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(saidClusterStep), log: '' };
+  const result: ChaosResult = { seed, executions: 0, lost: 0, faults: [], plan: plan.map(formatClusterStep), log: '' };
   try {
     Object.assign(result, await new ClusterChaosRun(deployment, random, seed).play(plan));
   } catch (error) {

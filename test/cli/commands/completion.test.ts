@@ -1,4 +1,4 @@
-/** Completion in a real bash, with an `execplane` that answers at once. */
+/** Completion in a real bash, with a stub of `execplane`. */
 import { execFileSync } from 'node:child_process';
 import { beforeAll, expect, test } from 'vitest';
 import { specsOf } from '../../../src/cli/commands/completion.ts';

@@ -1,4 +1,4 @@
-/** docs/cli.md lists every command, option and exit code that exists, and no other. */
+/** docs/cli.md lists exactly the commands, options and exit codes of the CLI. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { COMMANDS } from '../../../src/cli/commands/program.ts';
 import { FAILURE_CODES } from '../../../src/core/execution.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../../docs/cli.md'), 'utf8');
-/** Command → the options of its row. */
+/** The options of each command in the table. */
 const rows = new Map(
   Array.from(page.matchAll(/^\| `execplane ([a-z -]+)` \|.*\|(.*)\|$/gm), ([, path = '', options = '']) => [
     path,
@@ -17,7 +17,7 @@ const rows = new Map(
   ]),
 );
 const CLIENT_OPTIONS = ['--url', '--api-key', '--data-dir', '--ca-file', '--insecure'];
-/** Commands whose settings are in the man page, which has its own test. */
+/** Commands whose settings are in the man page, which another test checks. */
 const BY_SETTINGS = new Set(['up', 'server', 'agent', 'doctor']);
 
 let specs: CommandSpec[];

@@ -1,4 +1,4 @@
-/** Streams that a shell has closed (`>&-`): nothing that should pass through them is lost without an error. */
+/** Streams that a shell has closed (`>&-`): the CLI must not lose data without an error. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

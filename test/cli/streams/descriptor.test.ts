@@ -1,4 +1,4 @@
-/** Stdin, stdout and stderr of every kind, as shells set them up: exact bytes, or an error. */
+/** Stdin, stdout and stderr of all types that shells open. The bytes must be exact, or the CLI must fail. */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { EscapeReader } from '../../../src/cli/terminal/escapes.ts';
 
-/** Items, with input as text; each string of `typed` arrives by itself. */
+/** Parses the strings of `typed`, each as one read. Returns the items with input as text. */
 function read(...typed: string[]): string[] {
   const reader = new EscapeReader();
   return typed.flatMap((text) =>

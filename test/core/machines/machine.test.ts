@@ -23,7 +23,7 @@ function apply(machine: Machine, ...events: readonly MachineEvent[]): Machine {
     return step.next;
   }, machine);
 }
-/** The events of the machine's next operation, begun and answered. */
+/** The events that begin and complete the next operation of the machine. */
 function answer(machine: Machine, state: (typeof PROVIDER_STATES)[number]): Machine {
   const number = machine.operation?.number ?? 0;
   return apply(machine, { type: 'operation_begun', number }, { type: 'operation_answered', number, state });
@@ -83,7 +83,7 @@ describe('the table of contract-machines.md', () => {
       phase: 'starting',
       reason: 'wake_requested',
     };
-    // Removing it says that its agent is gone: connected reads as up then.
+    // After the removal the agent counts as disconnected, so `connected` reads as `up`.
     const next = apply(machine, desire(desired));
     expect(next).toMatchObject({ phase: rule.phase, reason: rule.reason, desiredState: desired });
     expect(next.operation?.name).toBe(rule.operation);
@@ -255,7 +255,7 @@ function expectLegal(before: Machine, event: MachineEvent, next: Machine): void 
   if (before.desiredState === 'destroyed') expect(next.desiredState).toBe('destroyed');
   // Work is dispatched exactly while the agent is connected and the machine is not being put to sleep.
   if (next.phase === 'running') expect(next.agent).toBe('connected');
-  // One operation at a time: nothing replaces a running hook, unless the machine is forgotten.
+  // At most one operation runs. Only the removal of the machine replaces a running hook.
   const settles = event.type.startsWith('operation_') || event.type === 'forgotten';
   if (before.operation?.running === true && !settles) expect(next.operation).toEqual(before.operation);
 }

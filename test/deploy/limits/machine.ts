@@ -1,4 +1,4 @@
-/** The machine of limits-vm.sh: its server over HTTP, and agents in units of systemd with the cgroups that each needs. */
+/** The machine of limits-vm.sh: requests to its server, and agents in systemd units with the necessary cgroups. */
 import { execFileSync } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,7 +24,7 @@ export interface Execution {
   output?: { stdout: string; stderr: string };
 }
 
-/** Settles with what `look` finds. */
+/** Polls `look` until it returns a value, and returns the value. */
 export async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
   const deadline = performance.now() + TIMEOUT_MS;
   for (;;) {

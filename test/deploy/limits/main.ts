@@ -61,13 +61,13 @@ async function memory(machine: string): Promise<void> {
   check(`${machine}: a command beside it lives on`, after.output?.stdout, after.output?.stdout === 'alive\n');
 }
 
-/** Burns for some seconds with a shell that waits for nothing, then prints what it used, and the periods in which it had a share. */
+/** Uses the processor for 4 s in a busy loop, then prints the used time and the numbers of periods and throttled periods. */
 const BURN = ["timeout 4 sh -c 'while :; do :; done'", READ_OWN, "grep -E 'nr_(periods|throttled)' $own/cpu.stat"].join(
   '; ',
 );
 const PERIOD_MS = 100;
 
-/** Processor time over the time of the periods: an emulated machine may stand still meanwhile. */
+/** Processor time divided by the time of the periods. Real time is not used, since an emulated machine can stand still. */
 function shareOf(text: string): number {
   const { userMs, systemMs } = parseReading(text);
   return Number(((userMs + systemMs) / (PERIOD_MS * Number(/^nr_periods (\d+)$/m.exec(text)?.[1]))).toFixed(2));
@@ -99,7 +99,7 @@ async function processes(machine: string): Promise<void> {
   await until('the end of all its processes', () => (limited('pids.max', '20') === undefined ? true : undefined));
 }
 
-/** Burns 1 s or so, takes 100 MB, writes 32 MiB through to the disk; one of its processes is waited for by nobody. */
+/** Uses about 1 s of processor time and 100 MB of memory, and writes 32 MiB to the disk. One of its processes has no parent that waits. */
 const LOAD = [
   'cd /var/tmp && dir=$(mktemp -d -p /var/tmp) && chmod 755 $dir && cd $dir',
   "(timeout 0.7 sh -c 'while :; do :; done'; : >a) & timeout 0.7 sh -c 'while :; do :; done'",
@@ -119,7 +119,7 @@ async function usage(machine: string): Promise<void> {
   process.stdout.write(`  systemd-run: ${JSON.stringify(peer)}\n`);
   const cpuMs = told && told.cpu_user_ms + told.cpu_system_ms;
   const rows: [name: string, value: number | undefined, own: number, systemd: number, slack: number][] = [
-    // How it is divided between user and system differs from run to run on an emulated machine.
+    // Only the sum is compared: on an emulated machine the shares of user and system differ from run to run.
     ['processor time', cpuMs, own.userMs + own.systemMs, peer.userMs + peer.systemMs, 500],
     ['memory', told?.max_memory_bytes, own.peakBytes, peer.peakBytes, 4 * MIB],
     ['bytes written', told?.io_write_bytes, own.writtenBytes, peer.writtenBytes, MIB],
@@ -130,7 +130,7 @@ async function usage(machine: string): Promise<void> {
   }
 }
 
-/** What the doctor of the packaged agent says of cgroups. */
+/** Checks that `execplane doctor agent` of the package reports limits by cgroups. */
 function doctorSays(): void {
   const flags = ['doctor', 'agent', '--agent-dir', '/var/lib/execplane-agent/state', '--url', SERVER];
   const { stdout } = spawnSync('/usr/bin/execplane', flags, { encoding: 'utf8' });
@@ -196,7 +196,7 @@ await cliFlags('dm-delegated');
 doctorSays();
 execFileSync('systemctl', ['restart', 'execplane-agent']);
 await connected('dm-delegated');
-// Before the first command after the restart, which makes the cgroup of the commands again.
+// Must run before the first command after the restart, which makes the cgroup of the commands again.
 doctorSays();
 await memory('dm-delegated');
 if (failures === 0) process.stdout.write('all limits hold\n');

@@ -1,14 +1,14 @@
-/** What the kernel says of cgroups, read by commands of their own and by the test. */
+/** Readings of cgroup files: by the commands of the test, and by the test. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sh } from './machine.ts';
 
-export /** What a script under systemd printed. */
-const PRINTED = '/run/printed';
+/** The file with the output of a script under systemd. */
+export const PRINTED = '/run/printed';
 
-/** What a command read of its own cgroup, right before its end. */
+/** The readings of a command in its cgroup, immediately before its end. */
 interface OwnReading {
   userMs: number;
   systemMs: number;

@@ -8,7 +8,7 @@ const MB = 1024 * 1024;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** A process whose memory falls to `floor` when it is given back. */
+/** A simulated process whose memory falls to `floor` when it returns memory to the system. */
 function processOf(p: { resident: number; floor: number; busy?: number }) {
   const state = { busy: 0, ...p, returns: 0 };
   const memory = startMemoryReturn({
@@ -70,7 +70,7 @@ test('a busy process is not interrupted, nor is one that has hardly grown', () =
 
 test.runIf(process.platform === 'linux')('the memory of a burst is returned to the system', () => {
   const source = fileURLToPath(new URL('../../../src/node/native/memory-return.ts', import.meta.url));
-  // One of fifty buffers stays in use, so that what is free lies between them.
+  // One of fifty buffers stays in use, so that the free memory is fragmented.
   const burst = `
     import { startMemoryReturn } from ${JSON.stringify(source)};
     startMemoryReturn({ intervalMs: 200 });

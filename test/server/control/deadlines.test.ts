@@ -9,7 +9,7 @@ const IDLE_AFTER_MS = 3_600_000;
 beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
 afterEach(() => void vi.useRealTimers());
 
-/** Deadlines over a store that holds expiry times and abandoned executions. */
+/** Deadlines on a stub of the store with expiry times and abandoned executions. */
 function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['store']> } = {}) {
   const expiries = [...(p.expiries ?? [])];
   const published: Execution[] = [];
@@ -110,7 +110,7 @@ test('a store that cannot be written is asked again', async () => {
 test('executions are lost if their agent is away for longer than the limit, by the clock of the store', async () => {
   const { deadlines, lost, abandon } = deadlinesOver();
   deadlines.start();
-  // The machine was away before the store was opened: the time counts from the opening.
+  // The machine was disconnected before the store was opened. The time limit starts when the store is opened.
   abandon(storedExecution({ executionId: 'before', createdAt: Date.now() }));
   await vi.advanceTimersByTimeAsync(LOST_AFTER_MS - 10);
   expect(lost).toEqual([]);

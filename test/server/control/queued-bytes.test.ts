@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { QueuedBytes } from '../../../src/server/control/queued-bytes.ts';
 
-/** A store in which `waiting` bytes wait. */
+/** A stub of the store with `waiting` bytes in waiting executions. */
 function storeWith(waiting: number) {
   return {
     waiting,

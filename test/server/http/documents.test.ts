@@ -90,7 +90,7 @@ test('the document names every route of the contract', async () => {
   );
 });
 
-/** Objects, and lists of objects, are shown by the examples of their fields. */
+/** Whether a field needs an example. Objects and lists of objects use the examples of their fields. */
 function needsExample(field: JsonSchema, items: JsonSchema | undefined): boolean {
   const ofObjects = items !== undefined && ('$ref' in items || 'properties' in items);
   return field['examples'] === undefined && field['properties'] === undefined && !ofObjects;

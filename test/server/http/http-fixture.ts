@@ -1,4 +1,4 @@
-/** The app over a real store, with a control plane that runs nothing: tests act as the agent by submitting reports. */
+/** The app on a real store with a stub of the control plane. Tests submit the reports of agents. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,17 +33,17 @@ export interface HttpFixture extends AsyncDisposable {
   store: Store;
   control: ControlPlane;
   config: ServerConfig;
-  /** The creates that the control plane got from the routes. */
+  /** The executions that routes have passed to the control plane. */
   created: CreateRequest[];
   log: string[];
-  /** `GET /path` and the like with the admin key; the body is parsed. */
+  /** Sends a request such as `GET /path` with the admin key. Parses the body of the answer. */
   call(method: Method, path: string, options?: CallOptions): Promise<Answer>;
   create(body?: Record<string, unknown>): Promise<string>;
-  /** Reports of the agent, committed and published. */
+  /** Commits and publishes reports of the agent. */
   report(executionId: string, ...reports: Report[]): Promise<void>;
   start(executionId: string): Promise<void>;
   finish(executionId: string, end?: Partial<EndedPayload>): Promise<void>;
-  /** Listens on a free port; the URL. */
+  /** Listens on a free port. Returns the URL. */
   listen(): Promise<string>;
 }
 
@@ -61,7 +61,7 @@ interface Answer {
   raw: Buffer;
 }
 
-/** Fields that tests look into by name; everything else through matchers. */
+/** Fields that tests access by name. All others are checked by matchers. */
 export interface AnswerBody {
   [field: string]: unknown;
   execution_id: string;
@@ -78,7 +78,7 @@ export interface FixtureOptions {
   providers?: Providers;
 }
 
-/** A machine `dm-one` that is connected. */
+/** Makes the connected machine `dm-one`. */
 export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFixture> {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-http-'));
   const feed = new MachineFeed();

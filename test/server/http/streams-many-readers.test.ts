@@ -1,4 +1,4 @@
-/** Many readers at once, over real sockets: of one execution, of one execution each, and some that stop reading. */
+/** Many concurrent readers over real sockets: of one execution, of many executions, and readers that stop reading. */
 import type { Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { type RunningTestServer, runningServer } from '../../helpers/running-server.ts';
@@ -12,7 +12,7 @@ const CHUNKS = 10;
 const EVENTS = CHUNKS + 3;
 const ALL = Array.from({ length: EVENTS }, (_, index) => index + 1);
 const TIMEOUT_MS = 120_000;
-/** Server and readers share a process: what it has not read when it stands still for 15 s would count as a slow head. */
+/** Server and readers share one process. If it stops for 15 s, unread requests would count as too slow. */
 const SETTINGS = { logLevel: 'warn', headersTimeoutMs: String(TIMEOUT_MS) };
 
 async function withAgent(server: RunningTestServer): Promise<ScriptedAgent> {
@@ -28,7 +28,7 @@ function reader(server: RunningTestServer, executionId: string): SseSocket {
   return socket;
 }
 
-/** Settles when the server has no reader any more. */
+/** Waits until the server has no readers. */
 async function expectNoneLeft(server: RunningTestServer): Promise<void> {
   const metrics = async () => (await server.client.get('/metrics')).bytes.toString();
   await expect.poll(metrics, { timeout: 20_000 }).toMatch(/^execplane_open_requests 0$/m);
@@ -47,7 +47,7 @@ test(
     agent.report(agent.started(id));
     for (let chunk = 0; chunk < CHUNKS; chunk += 1) {
       agent.report(agent.stdout(id, `line ${chunk}\n`));
-      // With a pause after each, so that readers wake up many times.
+      // Pauses after each chunk, so that readers wake up many times.
       await readers[0]?.until(chunk + 3);
     }
     agent.report(agent.ended(id));
@@ -114,7 +114,7 @@ test(
     await http.finish(executionId);
     await quick.ended;
 
-    // Only a page of the store waits here beyond the kernel's buffers, although the log is 16 MiB long.
+    // The server buffers only one page of the store beyond the kernel's buffers, although the log has 16 MiB.
     const held = [...sockets].map((socket) => socket.writableLength);
     expect(Math.max(...held)).toBeGreaterThan(0);
     expect(Math.max(...held)).toBeLessThan(512 * 1024);

@@ -1,4 +1,4 @@
-/** Backup and restore of a data directory, beside a server that writes, and their failures. */
+/** Backup and restore of a data directory while a server writes, and their failures. */
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -32,7 +32,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** A data directory with a server's store open on it, and its keys. */
+/** A data directory with keys and an open store. */
 function running(): Store {
   const store = openSqliteStore({ path: join(dataDir, 'execplane.db') });
   writeFileSync(join(dataDir, 'secret.key'), 'sealing\n', { mode: 0o600 });

@@ -4,7 +4,7 @@ import { startHousekeeping } from '../../../src/server/operations/housekeeping.t
 
 const logger = { info: vi.fn(), warn: vi.fn() };
 const DAY_MS = 86_400_000;
-/** A store with nothing to do. */
+/** A stub of the store without expired data. */
 const idle = {
   deleteFinished: async () => 0,
   deleteEndedBatches: async () => 0,

@@ -11,7 +11,7 @@ import { httpFixture, MACHINE } from '../http/http-fixture.ts';
 
 const ZERO = { bytes: 0, truncated: false };
 
-/** The value of the one sample with these labels. */
+/** The value of the only sample with these labels. */
 function sampleOf(families: Map<string, MetricFamily>, name: string, labels: Record<string, string> = {}): number {
   const family = families.get(name) ?? families.get(name.replace(/_(bucket|sum|count)$/, ''));
   const found = (family?.samples ?? []).filter(

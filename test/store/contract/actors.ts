@@ -12,7 +12,7 @@ export function describeActors(open: OpenStore): void {
     };
     const idempotency = { apiKeyId: 'key', key: 'k', digest: Buffer.from('d'), expiresAt: T0 + 9999 };
 
-    /** Every write with an actor, at `now`; each would change something. */
+    /** All writes with an actor, at `now`. Each write would change the store. */
     function writes(actor: { apiKeyId: string }, now: number, executionId: string): Record<string, () => unknown> {
       const { store } = bench();
       const common = { now, actor };

@@ -1,4 +1,4 @@
-/** Artifacts: stored completely or not at all, however they are split into batches, and gone once deleted or expired. */
+/** Artifacts are stored completely or not at all, also in several batches, and are removed by deletion and expiry. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ArtifactLimits } from '../../../src/store/store.ts';
 import { type Bench, ended, MACHINE, type OpenStore, record, T0, useStore } from './fixture.ts';
@@ -18,7 +18,7 @@ export function describeArtifacts(open: OpenStore): void {
   });
 }
 
-/** Starts executions, and reports parts of artifacts on the newest one, each batch separately. */
+/** Starts executions and reports parts of artifacts of the newest one, each in a separate batch. */
 function reporter(bench: () => Bench, limits: Partial<ArtifactLimits> = {}) {
   const artifacts = { ...LIMITS, ...limits };
   let number = 1;

@@ -24,7 +24,7 @@ export function describeBatches(open: OpenStore): void {
       if (step === undefined) throw new Error('no batch');
       return step;
     };
-    /** Creates the execution of a member, which waits. */
+    /** Creates the waiting execution of a machine of the batch. */
     const make = async (position: number, machineId: string) => {
       const { executionId } = await bench().create({ machineId });
       await batches().setBatchMember({ batchId: BATCH, position, result: { executionId } });

@@ -1,4 +1,4 @@
-/** The agent's side except reports: claiming, waking, expiring, losing. */
+/** Operations for agents besides reports: claim, wake, expire, lose. */
 import { describe, expect, it } from 'vitest';
 import type { Execution } from '../../../src/store/store.ts';
 import { ended, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';

@@ -17,7 +17,7 @@ export type OpenStore = () => Store | Promise<Store>;
 export const MACHINE = 'dm-one';
 export const RUNNER = 'runner-1';
 export const FACTS = { vcpu: 2, memory_mib: 1024, storage_gib: 10 };
-/** Times in the suite are small numbers: no clock is read. */
+/** The first time in the suite, ms. The suite reads no clock. */
 export const T0 = 1_000_000;
 
 /** The request that removes a machine. */
@@ -25,7 +25,7 @@ export const REMOVE = { request: { type: 'remove', force: false }, capabilities:
 
 type Asked = Partial<NewExecution> & { now?: number; dispatchTo?: string; epoch?: number; queueLimit?: number };
 
-/** A store with one machine, and shortcuts for frequent steps. */
+/** A store with one machine, and helpers for frequent steps. */
 export class Bench {
   readonly store: Store;
   private made = 0;
@@ -53,17 +53,17 @@ export class Bench {
     return this.epochs.get(machineId) ?? 0;
   }
 
-  /** Ends that connection. */
+  /** Ends the newest connection. */
   disconnect(machineId = MACHINE, now = T0) {
     return this.store.machineDisconnected({ machineId, epoch: this.epoch(machineId), now });
   }
 
-  /** The fields that every write of that connection needs. */
+  /** The fields that all writes of the newest connection need. */
   ofConnection(now: number, machineId = MACHINE) {
     return { machineId, epoch: this.epoch(machineId), now };
   }
 
-  /** The request of a create, with another id in every call. */
+  /** The request of a create, with a new id for each call. */
   request(asked: Asked = {}) {
     this.made += 1;
     const { now = T0, dispatchTo: runnerInstance, epoch, queueLimit = 10_000, ...execution } = asked;
@@ -111,7 +111,7 @@ export class Bench {
     return this.store.listEvents({ executionId, afterSequence: 0, limit: 100_000, maxBytes: 2 ** 40 });
   }
 
-  /** Appends records of one batch; returns the result of the first execution in it. */
+  /** Appends records in one batch. Returns the result for the first execution in the batch. */
   async report(records: StoredReport[], p: Partial<Omit<ReportBatch, 'records'>> = {}) {
     const { machineId = MACHINE, now = T0 + 10, clockOffsetMs = 0, ...caps } = p;
     const results = await this.store.appendReports({ machineId, records, clockOffsetMs, now, ...caps });

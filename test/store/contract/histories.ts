@@ -1,4 +1,4 @@
-/** Random histories against a model: in any order and number of repeats, the log is what really happened. */
+/** Random histories compared with a model: the log must be correct for any order and repetition of reports. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isTerminal } from '../../../src/core/execution.ts';
@@ -26,7 +26,7 @@ const script = fc
     return parts;
   });
 
-/** The steps of one execution; a delivery is a window of its script, so that parts repeat, are late, or are skipped. */
+/** The steps of one execution. A delivery is a window of its reports, so that reports repeat, arrive late, or are skipped. */
 const step = fc.record({
   which: fc.nat({ max: 2 }),
   what: fc.constantFrom(
@@ -45,7 +45,7 @@ const step = fc.record({
   length: fc.integer({ min: 1, max: 6 }),
 });
 
-/** The expected result of the agent's reports, taken once, in order and before the end. */
+/** The expected result of the agent's reports if each is applied once, in order and before the end. */
 class Model {
   reported = 0;
   over = false;
@@ -96,7 +96,7 @@ interface Command {
   executionId: string;
   reports: RawRecord[];
   model: Model;
-  /** Reports sent so far by the steps `next`. */
+  /** The number of reports sent so far by the steps `next`. */
   sent: number;
 }
 

@@ -1,4 +1,4 @@
-/** Idempotency-Keys: a repetition gives the first result, another body is refused, a refused request binds nothing. */
+/** Idempotency-Keys: a repeated request returns the first result, another body is refused, and a refused request binds no key. */
 import { describe, expect, it } from 'vitest';
 import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';
 

@@ -200,7 +200,7 @@ export function describeLifecycle(open: OpenStore): void {
       if (waiting.outcome !== 'created') throw new Error(waiting.outcome);
       const events = await bench().events(waiting.execution.executionId);
       expect(events.at(-1)).toMatchObject({ status: 'failed', errorCode: 'wake_failed' });
-      // A new request tries the operation again.
+      // A new request retries the operation.
       expect(await use()).toMatchObject({ execution: { status: 'wake_in_progress' } });
       expect(await get()).toMatchObject({ phase: 'starting', operation: { name: 'wake', attempt: 0 } });
     });

@@ -63,7 +63,7 @@ export function describeMachines(open: OpenStore): void {
       };
       expect((await bench().dispatched({ epoch: await connectAt(40) })).dispatchNumber).toBe(41);
       expect((await bench().dispatched({ epoch: await connectAt(7) })).dispatchNumber).toBe(42);
-      // However high the reported number is, it leaves room for later numbers.
+      // A high reported number must leave room for later numbers.
       const last = await bench().dispatched({ epoch: await connectAt(Number.MAX_SAFE_INTEGER) });
       expect(last.dispatchNumber).toBeLessThan(2 ** 52 + 2);
     });

@@ -35,7 +35,7 @@ export function describeOutput(open: OpenStore): void {
       async (outputMode) => {
         const { executionId } = await bench().dispatched(outputMode === undefined ? {} : { outputMode });
         const names = (['stdout', 'stderr'] as const).map((stream) => ({ stream, letter: stream.charAt(3) }));
-        // More than one read returns, and not simply alternating.
+        // More chunks than one read returns, of both streams in irregular order.
         const wanted = Array.from({ length: 150 }, (_, n) => ({
           ...(names[n % 7 < 5 ? n % 2 : 0] ?? { stream: 'stdout' as const, letter: 'o' }),
           n,
@@ -53,7 +53,7 @@ export function describeOutput(open: OpenStore): void {
           }
         }
         expect(got).toEqual(wanted.map(({ stream, letter, n }) => `${stream} ${letter}${n};`));
-        // In the middle of a chunk, at which a connection may break.
+        // An offset in the middle of a chunk, at which a connection can break.
         const [first, second] = await bench().store.readMerged({
           executionId,
           offsets: { stdout: 1, stderr: offsets.stderr },
@@ -112,7 +112,7 @@ export function describeOutput(open: OpenStore): void {
       expect(await bench().store.outputBounds({ executionId, stream: 'stderr' })).toEqual({ start: 3, end: 5 });
       expect(await read(executionId, 20)).toBe('xyz');
       await expect(read(executionId, 0)).rejects.toMatchObject({ name: 'OutputReleasedError' });
-      // The agent sends some of it again, after a broken connection: nothing changes. What is missing is refused.
+      // Repeated output after a broken connection changes nothing. A gap is refused.
       const again = [7, 8, 9].map((number) => record(executionId, number, 'stdout', 'zz'));
       expect(await bench().report([...again, passed])).toMatchObject({ outcome: 'duplicate', reported: 9 });
       const gap = { ...passed, first: 11, number: 12 };

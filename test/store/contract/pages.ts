@@ -52,7 +52,7 @@ export function describePages(open: OpenStore): void {
 
     describe('over all machines', () => {
       const HISTORY = ['succeeded', 'succeeded', 'failed', 'failed', 'queued', 'queued'] as const;
-      /** Executions of dm-one and dm-two in turn, each a second after the one before. */
+      /** Executions of dm-one and dm-two in turn, at intervals of one second. */
       const history = async () => {
         await bench().connect('dm-two', 'runner-2');
         const made: { executionId: string; machineId: string; status: string; at: number }[] = [];

@@ -1,4 +1,4 @@
-/** Reports of agents: once, in order, byte for byte. */
+/** Reports of agents are stored once, in order, byte for byte. */
 import { describe, expect, it } from 'vitest';
 import { FAILURE_CODES } from '../../../src/core/execution.ts';
 import { ended, MACHINE, type OpenStore, RUNNER, record, T0, useStore } from './fixture.ts';
@@ -174,7 +174,7 @@ export function describeReports(open: OpenStore): void {
       const during = await bench().report([record(executionId, 3, 'progress', progress)]);
       expect(during.execution).toMatchObject({
         stdout: { bytes: 1_000_000, truncated: true },
-        // The bytes may still arrive: the agent holds back an incomplete character.
+        // The rest can still arrive: the agent holds back an incomplete character.
         stderr: { bytes: 2, truncated: false },
       });
       expect(await bench().events(executionId)).toHaveLength(3);

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { NewSchedule, ScheduleRun } from '../../../src/store/store.ts';
 import { type OpenStore, useStore } from './fixture.ts';
 
-/** A time in the past by any clock: a database with several servers has its own. */
+/** A time in the past for any clock. A database with several servers uses its own clock. */
 const DUE = 1_700_000_000_000;
 const NOW = DUE + 1;
-/** A time in the future by any clock. */
+/** A time in the future for any clock. */
 const LATER = 4_000_000_000_000;
 const DEFINITION: NewSchedule['definition'] = {
   name: 'nightly',

@@ -1,4 +1,4 @@
-/** Each list reads about as many rows as it returns, whatever else is in the database, and no statement scans a large table. */
+/** Each list reads about as many rows as it returns, for any other content of the database, and no statement scans a large table. */
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Statement, StatementGroup } from '../../../src/store/postgres/connections/statement-group.ts';
@@ -25,7 +25,7 @@ interface Plan {
 let postgres: TestPostgres;
 let store: Store;
 let explainer: pg.Client;
-/** The SELECTs that were sent since the last clear. */
+/** The SELECT statements since the last clear. */
 const sent: Statement[] = [];
 const query = pg.Client.prototype.query as (this: pg.Client, ...parameters: unknown[]) => unknown;
 
@@ -84,7 +84,7 @@ async function rowsTouchedBy(text: string, values: unknown[]): Promise<number> {
   return touchedIn(plan);
 }
 
-/** The rows that the scans of a plan have read, including those that a filter removed. */
+/** The number of rows that the scans of a plan have read, including rows that a filter removed. */
 function touchedIn(plan: Plan): number {
   const removed = (plan['Rows Removed by Filter'] ?? 0) + (plan['Rows Removed by Index Recheck'] ?? 0);
   const own = plan['Node Type'].includes('Scan') ? (plan['Actual Rows'] + removed) * plan['Actual Loops'] : 0;

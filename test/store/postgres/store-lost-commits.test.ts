@@ -1,4 +1,4 @@
-/** A database that has lost commits: executions that seem to wait may have been started, and are never started again. */
+/** A database that has lost commits: executions that are waiting there can have been started, and must not be started again. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openPostgresStore } from '../../../src/store/postgres/store.ts';
 import type { Execution, Store } from '../../../src/store/store.ts';

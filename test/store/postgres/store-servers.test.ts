@@ -1,4 +1,4 @@
-/** Several servers on one database, at the level of their stores: epochs, owners, dead servers, and a COMMIT without an answer. */
+/** Stores of several servers on one database: epochs, owners, dead servers, and a COMMIT without an answer. */
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';

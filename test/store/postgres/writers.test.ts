@@ -1,4 +1,4 @@
-/** Writers: writes share transactions, and do not wait for a transaction that is stuck. */
+/** Writers: writes share transactions and do not wait for a blocked transaction. */
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -47,7 +47,7 @@ test('a machine whose row is locked by another server does not delay the writes 
       isOver = true;
     });
     stuck.push(locked);
-    // Writes that arrive before the writer is known to be stuck may have joined it.
+    // Writes that arrive before the block is detected can be in the blocked transaction.
     await until('a write for another machine goes past it', async () => {
       const created = bench.create({ machineId: free.pop() ?? '' });
       stuck.push(created);

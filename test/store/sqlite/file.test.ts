@@ -60,7 +60,7 @@ describe('the database file', () => {
     let overtaken = false;
     Object.defineProperty(late, 'prepare', {
       value: (sql: string) => {
-        // It has found no database, and is about to claim the version.
+        // The process has found no database and is about to claim the version.
         if (sql.startsWith('INSERT') && !overtaken) {
           overtaken = true;
           migrate(early, 0);
@@ -109,7 +109,7 @@ describe('the database file', () => {
     // Writes of the connection from before the restart are refused.
     expect(await second.machineDisconnected({ machineId: 'dm-one', epoch: 1, now: 600 })).toBe('stale');
     await second.close();
-    // The agent could not reconnect while the server was down: it is away from now on.
+    // The agent could not reconnect while the server was down. It counts as disconnected from now on.
     const third = openSqliteStore({ path: path(), now: 900 });
     const lost = (awaySince: number) => third.markAbandonedLost({ awaySince, reason: 'away', now: 950, limit: 9 });
     expect(await lost(899)).toEqual([]);

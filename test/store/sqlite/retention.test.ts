@@ -10,7 +10,7 @@ import { connectMachine, createExecution, end, useDatabasePath } from './place.t
 const MIB = 1024 * 1024;
 const path = useDatabasePath();
 
-/** Creates an execution that printed `chunks` of `bytes` each, the most within the cap. */
+/** Creates an execution with `chunks` chunks of `bytes` bytes each. */
 async function finished(store: Store, executionId: string, chunks: number, bytes: number): Promise<void> {
   await createExecution(store, executionId);
   const records = Array.from({ length: chunks }, (_, index) => ({
@@ -38,11 +38,11 @@ function watched<A extends unknown[], R>(
   };
 }
 
-// `bench -- retention` measures the time of a step; this test checks that no step does more than its part of the work.
+// `bench -- retention` measures the time of a step. This test checks the limit for the work of each step.
 it('a step of deletion is small, however much there is to delete; creates continue meanwhile, and the file shrinks', async () => {
   const store = openSqliteStore({ path: path() });
   await connectMachine(store);
-  // Two kinds of large executions: many bytes, and many events.
+  // Two types of large executions: with many bytes, and with many events.
   await finished(store, 'large', 512, 65_536);
   await finished(store, 'chatty', 5000, 2);
   for (let n = 0; n < 100; n++) await finished(store, `small-${n}`, 1, 6);
@@ -71,7 +71,7 @@ it('a step of deletion is small, however much there is to delete; creates contin
     return (await all()) < 2 * MIB;
   });
   await housekeeping.stop();
-  // 2 MiB of output or 500 events, with their pages; and 256 pages of 8 KiB, with what maps them.
+  // 2 MiB of output or 500 events, with their pages; and 256 pages of 8 KiB, with the pages that map them.
   for (const taken of [deleted, cleared, shrunk]) expect(Math.max(...taken)).toBeLessThan(3 * MIB);
   expect(cleared.length).toBeGreaterThan(512 / 33);
   expect(shrunk.length).toBeGreaterThan(32 / 3);

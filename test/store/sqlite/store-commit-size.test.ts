@@ -1,7 +1,4 @@
-/**
- * The cost of an execution on disk: commits, and the pages that they write to the log. Counts, so that a busy machine does not change
- * them.
- */
+/** The cost of an execution on disk: the numbers of commits and of pages in the log. They do not depend on the load of the machine. */
 import { statSync } from 'node:fs';
 import { afterEach, expect, it, vi } from 'vitest';
 import { REPORT_KIND } from '../../../src/core/report.ts';
@@ -25,7 +22,7 @@ interface Place {
 
 async function prepare(): Promise<Place> {
   const db = openDatabase(path());
-  // No checkpoint: the log only grows.
+  // Without checkpoints the log only grows.
   db.pragma('wal_autocheckpoint = 0');
   let commits = 0;
   const store = buildStore(db, {
@@ -60,14 +57,14 @@ it('a create writes at most six pages, whether it is dispatched at once or waits
   await eachExecution((executionId) => createExecution(store, executionId));
   expect(spent().pages).toBeLessThanOrEqual(6);
   await eachExecution((executionId) => createExecution(store, `waits-${executionId}`, { dispatch: false }));
-  // About every twenty rows, new pages with their parents in the tree come in addition.
+  // About every 20 rows, new pages and their parents in the tree are added.
   expect(spent().pages).toBeLessThanOrEqual(7);
   await store.close();
 });
 
 it('an execution of a short command takes two commits and 50 KB of log, with its audit entry', async () => {
   const { store, spent } = await prepare();
-  // An execution takes 10 ms, and the audit entries of half of a tenth of a second are written together.
+  // An execution takes 10 ms, and the audit entries of 50 ms are written together.
   const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
   spent();
   const audits: Promise<void>[] = [];

@@ -1,4 +1,4 @@
-/** A full disk: nothing is acknowledged, reading continues, and writing resumes once there is space. */
+/** A full disk: no write is acknowledged, reads continue, and writes resume when there is space. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -64,7 +64,7 @@ async function fillAndRecover(store: Store, makeRoom: () => void): Promise<void>
   });
 }
 
-/** A file system of 8 MiB, if this process may mount one. */
+/** Mounts a file system of 8 MiB, if this process can mount one. */
 function mountSmallDisk(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
   const directory = mkdtempSync(join(tmpdir(), 'execplane-disk-'));

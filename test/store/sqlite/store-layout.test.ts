@@ -1,4 +1,4 @@
-/** Properties that keep the store fast with millions of rows: every query uses an index, every count is stored. */
+/** Properties that keep the store fast with millions of rows: all queries use an index, all counts are stored. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../../src/store/sqlite/file/database.ts';
@@ -6,7 +6,7 @@ import { buildStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, useDatabasePath } from './place.ts';
 
-/** What may be scanned: its size is bounded by live executions, or by the number of machines and tokens. */
+/** Tables that a query may scan. Their size is limited by the number of live executions, machines or tokens. */
 const SCANS = [
   // nextExpiry, statistics.
   /^SCAN executions USING (COVERING )?INDEX executions_(waiting|alive)$/,
@@ -16,7 +16,7 @@ const SCANS = [
   /^USE TEMP B-TREE FOR GROUP BY$/,
   // Statements at the start of the server.
   /^SCAN machines USING INDEX machines_away$/,
-  // An index that holds only starting and waiting runs, which are few.
+  // A partial index of starting and waiting runs, which are few.
   /^SCAN r USING INDEX schedule_runs_open$/,
   // Statements of the removal of a machine.
   /^SCAN join_tokens$/,
@@ -131,7 +131,7 @@ function actions(
   };
 }
 
-/** Records every statement that is prepared on `db` from now on. */
+/** Records all statements that are prepared on `db` from now on. */
 function recordStatements(db: Database): Set<string> {
   const statements = new Set<string>();
   const prepare = db.prepare.bind(db);

@@ -51,7 +51,7 @@ function planOf(sql: string, parameters: unknown[] = []): string[] {
   return explain.all(...parameters).map(({ detail }) => detail);
 }
 
-/** From here on each statement that reads rows is recorded. */
+/** Records each following statement that reads rows. */
 function recordStatements(): void {
   Sqlite.prototype.prepare = function (this: Sqlite.Database, sql: string) {
     const statement = prepare.call(this, sql);

@@ -1,6 +1,6 @@
 /**
- * `migrate PATH` says that it is ready, waits for the end of its stdin, and makes the database; `burst PATH` writes until it is
- * killed; `crash PATH` wipes secrets and dies before their traces are swept.
+ * A process that uses a database. `migrate PATH` prints that it is ready, waits for the end of its stdin, and makes the database.
+ * `burst PATH` writes until it is killed. `crash PATH` deletes secrets and kills itself before their bytes are removed from the file.
  */
 import { once } from 'node:events';
 import { openDatabase } from '../../../src/store/sqlite/file/database.ts';

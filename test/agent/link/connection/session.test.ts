@@ -23,7 +23,7 @@ let server: ScriptedServer;
 let runner: ScriptedRunner;
 let attached: RunnerSocket;
 let leave: AbortController;
-/** The times until the next sign of life that the session announced, ms. */
+/** The times until the next notification to systemd that the session announced, ms. */
 let expected: number[];
 
 beforeEach(async () => {
@@ -251,7 +251,7 @@ describe('the end', () => {
   });
 });
 
-/** True once the socket accepts no more: the number of unsent bytes is constant over many turns. */
+/** Whether the socket accepts no more bytes: the number of unsent bytes is constant over many turns of the event loop. */
 async function settledQueue(ws: { bufferedAmount: number }): Promise<boolean> {
   for (let same = 0, before = -1; same < 50; ) {
     await new Promise((resolve) => setTimeout(resolve, 10));

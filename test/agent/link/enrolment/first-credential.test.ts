@@ -1,10 +1,10 @@
-/** A refused join token: the agent waits for a person, and never exits because of it. */
+/** A refused join token: the agent keeps running and waits for new settings. */
 import { expect, test } from 'vitest';
 import { EnrolRefusedError } from '../../../../src/agent/link/enrolment/enrol.ts';
 import { type FirstCredentialOptions, firstCredential } from '../../../../src/agent/link/enrolment/first-credential.ts';
 
 const CREDENTIAL = { machineId: 'dm-1', credential: 'xpa_1', enrolledWith: '' };
-/** The results of the settings, one after the other, and then the last one again; an error is thrown. */
+/** Returns the results one after the other, and the last one for all later calls. An error is thrown. */
 type Tokens = (string | undefined | Error)[];
 
 async function enrolling(tokens: Tokens, good: string, more: Partial<FirstCredentialOptions> = {}) {

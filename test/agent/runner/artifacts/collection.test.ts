@@ -1,4 +1,4 @@
-/** Files of a command are collected at its end, from its drop folder and by declared patterns; from hostile folders too. */
+/** Files of a command are collected at its end, from its drop folder and by declared patterns, also from hostile folders. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,

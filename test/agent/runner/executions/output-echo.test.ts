@@ -1,4 +1,4 @@
-/** When the output of a terminal is emitted: the echo of a key waits for nothing, a flood is joined into large chunks. */
+/** The time at which output of a terminal is emitted: an echo at once, a flood in large chunks. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Output } from '../../../../src/agent/runner/executions/output.ts';
 

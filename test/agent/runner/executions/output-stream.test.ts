@@ -77,6 +77,6 @@ test('large writes are emitted in whole chunks without waiting', () => {
   expect(sizes).toEqual([65_536, 65_536, 65_536]);
   expect(stream.held).toBe(200_000 - 3 * 65_536);
   stream.push(Buffer.alloc(50_000));
-  stream.push(Buffer.alloc(50_000)); // not joined with a write that is large enough by itself
+  stream.push(Buffer.alloc(50_000)); // a write of this size is not joined with others
   expect(sizes.slice(3)).toEqual([200_000 - 3 * 65_536 + 50_000]);
 });

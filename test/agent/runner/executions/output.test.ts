@@ -27,7 +27,7 @@ test('a background child that holds stdout does not delay the end, keeps running
   const pid = Number(stdout.toString().split('\n')[0]);
   expect(ended).toMatchObject({ status: 'succeeded' });
   try {
-    await link.run('b', ['/bin/sleep', '0.3']); // several of its writes
+    await link.run('b', ['/bin/sleep', '0.3']); // long enough for several writes of the other command
     expect(isAlive(pid)).toBe(true);
   } finally {
     process.kill(pid, 'SIGKILL');

@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'execplane-setuid-'));
 const becomeRoot = join(folder, 'setpriv');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** setpriv(1) with the setuid bit; false if it does not give root to nobody, as on a nosuid file system. */
+/** Copies setpriv(1) with the setuid bit. Returns false if the bit has no effect for the user nobody, as on a nosuid file system. */
 function makeSetuid(): boolean {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/setpriv')) return false;
   chmodSync(folder, 0o755);
@@ -25,7 +25,7 @@ function makeSetuid(): boolean {
   );
 }
 
-/** A runner of the user nobody, which has no cgroups here. */
+/** Starts a runner as the user nobody, who cannot use cgroups. */
 async function runnerOfNobody(directory: string): Promise<Started> {
   chownSync(directory, NOBODY, NOBODY);
   const args = [...AS_NOBODY, process.execPath, MAIN, '--dir', directory];

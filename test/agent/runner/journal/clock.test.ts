@@ -1,4 +1,4 @@
-/** The machine's clock jumps (fault 21): the times of the runner's reports do not. */
+/** If the clock of the machine jumps (fault 21), the times in the runner's reports do not jump. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { startClock } from '../../../../src/agent/runner/journal/clock.ts';
 

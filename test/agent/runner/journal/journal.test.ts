@@ -34,7 +34,7 @@ test('written records can be read back, by this journal and by the next one', ()
     }).join('');
   const expected = Array.from({ length: 100 }, (_, i) => String.fromCharCode(65 + (i % 26))).join('');
   expect(read(journal)).toBe(expected);
-  expect(read(journal)).toBe(expected); // now from the file
+  expect(read(journal)).toBe(expected); // this time from the file
   journal.close();
   const next = journalIn(directory);
   expect(next.logs.get('a')).toMatchObject({ accepted: true, ended: false, reported: 100 });

@@ -1,6 +1,6 @@
 /**
- * What is written to and read from the files of cgroups, against a directory that has them as the kernel's does: not every machine that runs
- * the tests has the controllers. test/integration/limits.test.ts holds the kernel's part where it has.
+ * Reads and writes of cgroup files, tested on a directory with the same files as in the kernel's file system, since not every
+ * machine that runs the tests has the controllers. test/integration/limits.test.ts tests real cgroups if they are available.
  */
 import * as files from 'node:fs';
 import { tmpdir } from 'node:os';

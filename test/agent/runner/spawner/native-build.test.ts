@@ -1,4 +1,4 @@
-/** The build of the native spawner: the checked-in binaries are those of the sources, which run under the compiler's sanitizers. */
+/** The build of the native spawner: the checked-in binaries match the sources, and the sources run under the sanitizers of the compiler. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -30,7 +30,7 @@ const has = (program: string): boolean => {
     return false;
   }
 };
-/** The same version of the compiler makes the same bytes; another version may not. */
+/** The version of the compiler. Another version can produce other bytes. */
 const COMPILER = 'gcc (Debian 12.2.0-14+deb12u1) 12.2.0';
 const sameCompiler = has('gcc') && execFileSync('gcc', ['--version'], { encoding: 'utf8' }).startsWith(COMPILER);
 const musl = existsSync('/usr/lib/x86_64-linux-musl/rcrt1.o');
@@ -79,7 +79,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the nati
           env: { ASAN_OPTIONS: 'detect_leaks=0' },
         });
         const stderr = readAll(child);
-        child.stdin.on('error', () => {}); // it has ended, which is correct on a damaged frame
+        child.stdin.on('error', () => {}); // the spawner may exit on a damaged frame
         const frames = Array.from({ length: ROUNDS / PIECES }, () => randomFrame(random));
         child.stdin.end(Buffer.concat(frames));
         const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
@@ -108,19 +108,19 @@ async function readAll(child: ChildProcess): Promise<string> {
   return text.slice(0, 4000);
 }
 
-/** Numbers from 0 to below `most`: the same for the same seed (mulberry32). */
-function generator(seed: number): (most: number) => number {
+/** Returns a seeded generator of whole numbers from 0 (included) to `bound` (excluded) (mulberry32). */
+function generator(seed: number): (bound: number) => number {
   let state = seed >>> 0;
-  return (most) => {
+  return (bound) => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % most;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
   };
 }
 
-/** A command about one of a few handles; one in two hundred is damaged. */
-function randomFrame(random: (most: number) => number): Buffer {
+/** Makes a frame for one of a few handles. One in 200 frames is damaged. */
+function randomFrame(random: (bound: number) => number): Buffer {
   const frame = pick(random);
   if (random(200) > 0) return frame;
   const damaged = Buffer.from(frame);
@@ -128,10 +128,10 @@ function randomFrame(random: (most: number) => number): Buffer {
   return damaged;
 }
 
-function pick(random: (most: number) => number): Buffer {
+function pick(random: (bound: number) => number): Buffer {
   const handle = 1 + random(lastHandle + 2);
   const plain = ['pause', 'resume', 'release', 'approve', 'abort'] as const;
-  // Few, because each start is a fork under the sanitizer, and each running command is a walk over the process table at the end.
+  // Few starts, because the sanitizer needs a fork for each, and the end of each command searches the process table.
   if (random(40) === 0) return spawnFrame(random, ++lastHandle);
   const kind = 3 + random(9);
   if (kind < 6) return Buffer.concat(encodeStdin(handle, Buffer.alloc(random(2000), 'x'), random(4) === 0));
@@ -140,7 +140,7 @@ function pick(random: (most: number) => number): Buffer {
   return encodePlain(plain[random(plain.length)] ?? 'pause', handle);
 }
 
-function spawnFrame(random: (most: number) => number, handle: number): Buffer {
+function spawnFrame(random: (bound: number) => number, handle: number): Buffer {
   const bytes = encodeSpawn(
     {
       handle,

@@ -43,7 +43,7 @@ test('killMarked spares another process that has the pid of the main process', a
   await stranger.exited;
 });
 
-/** A kill took up to 40 s when every new process restarted the search. */
+/** A kill took up to 40 s when each new process restarted the search. */
 const KILLED_WITHIN_MS = 10_000;
 
 test('a kill completes although other processes fork all the time (P3)', async () => {

@@ -8,7 +8,7 @@ import { until } from '../../../helpers/processes.ts';
 
 const SIGTERM = 15;
 const PIPE_BYTES = 65_536;
-/** Four pipes, the spawner's buffers, and the socket to this process with its cost in the kernel. */
+/** The limit of buffered bytes: four pipes, the spawner's buffers, and the socket to this process with the overhead of the kernel. */
 const MAX_HELD_BYTES = 2_000_000;
 const HANDLES = [1, 2, 3, 4];
 
@@ -32,7 +32,7 @@ const childrenOf = (pid: number): number[] =>
 const writtenBy = (pid: number): number => number(read(`/proc/${pid}/io`), /wchar: (\d+)/);
 const residentKiB = (pid: number): number => number(read(`/proc/${pid}/status`), /VmRSS:\s+(\d+)/);
 
-/** Settles when every flood has filled its pipe and has stopped. */
+/** Waits until each command has filled its pipe and is blocked. */
 async function stuck(pid: number): Promise<void> {
   let last: number[] = [];
   await until('all floods are held up', () => {

@@ -68,7 +68,7 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
     const pid = Number(command.out);
     expect(isAlive(pid)).toBe(true);
     harness.spawner.release(command.handle);
-    // It writes 1 MB to each stream when told, and reports the result.
+    // The process writes 1 MB to each stream when the file `go` appears, and reports the result.
     await harness.run(['touch', `${harness.scratchDir}/go`]);
     const verdict = await harness.run([
       'sh',

@@ -1,4 +1,4 @@
-/** SpawnerHarness: a spawner whose events are recorded by handle, for tests to wait for. */
+/** SpawnerHarness runs a spawner and records its events by handle. Tests can wait for events. */
 import { join } from 'node:path';
 import { startSpawner } from '../../../../src/agent/runner/spawner/index.ts';
 import type {
@@ -11,13 +11,13 @@ import type {
 } from '../../../../src/agent/runner/spawner/spawner.ts';
 import { makeDirectory, removeDirectory } from '../../../helpers/directories.ts';
 
-/** The spawners that every test is run against; `bare` is the native one without cgroups. */
+/** The spawners that each test uses; `bare` is the native spawner without cgroups. */
 export const KINDS = process.platform === 'linux' ? (['native', 'bare', 'node'] as const) : (['node'] as const);
 export type Kind = (typeof KINDS)[number];
 export const FIXTURES = join(import.meta.dirname, '../../../fixtures/spawner');
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 
-/** Everything recorded for one command. */
+/** The recorded events of one command. */
 export class RunningCommand {
   pid = 0;
   stdout: Buffer[] = [];
@@ -49,7 +49,7 @@ export class RunningCommand {
     return Buffer.concat(this.stderr).toString();
   }
 
-  /** Settles when `condition` is true after an event. */
+  /** Waits until `condition` is true. It is checked after each event. */
   when(condition: () => boolean): Promise<void> {
     if (condition()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -81,7 +81,7 @@ export class SpawnerHarness {
     return harness;
   }
 
-  /** Starts a command; by default it has no stdin, a clean environment, the scratch directory, and keeps 1 MB. */
+  /** Starts a command. Defaults: no stdin, an empty environment, the scratch directory, an output limit of 1 MB. */
   start(argv: readonly string[], options: Partial<SpawnRequest> = {}): RunningCommand {
     const handle = ++this.#handles;
     const executionId = options.executionId ?? `command-${process.pid}-${handle}`;

@@ -22,7 +22,7 @@ const nameOf = (pid: number): string => {
     return '';
   }
 };
-/** The newest spawner: an older one may be about to exit. */
+/** The pid of the newest spawner. An older one can still be exiting. */
 const spawnerOf = (runner: number): number =>
   children(runner)
     .filter((row) => nameOf(row.pid) === 'execplane-spawn')

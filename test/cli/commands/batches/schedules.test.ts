@@ -1,4 +1,4 @@
-/** `execplane schedules`: what people read, and what `--json` gives to programs. */
+/** `execplane schedules`: tables, and JSON with `--json`. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Schedule, ScheduleRun } from '../../../../src/client/main.ts';
 import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';

@@ -1,4 +1,4 @@
-/** `execplane doctor` on a host with both, and its findings when one of them is stopped. */
+/** `execplane doctor` on a host with a server and an agent, and its findings when one of them is stopped. */
 import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';

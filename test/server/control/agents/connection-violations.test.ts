@@ -39,7 +39,7 @@ test.each([
     : ScriptedAgent.open(plane.url, credential));
   misdeed(culprit);
   expect(await culprit.closed).toMatchObject({ code });
-  // The WebSocket library itself closes on a message that is too large, and its error is logged.
+  // The WebSocket library closes the connection after a message that is too large, and its error is logged.
   const said = code === CLOSE.tooLarge ? 'Max payload size exceeded' : `"code":${code}`;
   await expect.poll(() => linesOf('dm-culprit')).toEqual([expect.stringContaining(said)]);
   await plane.create({ machineId: 'dm-other' });

@@ -12,7 +12,7 @@ function hello(held: Held[]) {
 
 type Fate = 'acked' | 'lost' | 'undelivered';
 
-/** Every combination of what the store and the agent can know of one dispatched execution. */
+/** All combinations of the states of a dispatched execution in the store and in the agent. */
 const CASES: { dispatchedTo: string; number: number; held: Held['state'] | undefined; cancel: boolean; fate: Fate }[] =
   [HERE, 'runner-0'].flatMap((dispatchedTo) =>
     [LAST - 1, LAST, LAST + 1].flatMap((number) =>

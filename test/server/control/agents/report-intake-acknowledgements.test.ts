@@ -1,4 +1,4 @@
-/** When stored reports are acknowledged: at once if they fill the agent's window, else with the next start or after a moment. */
+/** Stored reports are acknowledged at once if they fill the agent's window, else with the next start or after a short time. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ServerFrame } from '../../../../src/core/protocol.ts';
 import { encodeRecord, REPORT_KIND } from '../../../../src/core/report.ts';

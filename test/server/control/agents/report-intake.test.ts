@@ -102,7 +102,7 @@ test('reports are not acknowledged and hardly read while the store cannot be wri
   const piece = Buffer.alloc(60_000, 'x');
   for (let sent = 0; sent < 266; sent += 1) agent.report(agent.record('stdout', id, piece));
   agent.report(agent.ended(id, { stdout_bytes: 15_960_000 }));
-  // 16 MB were sent; the buffers of the sockets hold far less, so most of it is still unread.
+  // 16 MB were sent. The socket buffers are much smaller, so most bytes are still unread.
   expect(agent.ws.bufferedAmount).toBeGreaterThan(1_000_000);
   expect(agent.received.some((frame) => frame.type === 'ack')).toBe(false);
   broken = false;

@@ -11,7 +11,7 @@ describe('an agent that reconnects', () => {
     for (const _ of created) await first.next('start');
     await first.cut();
 
-    // It reports that only the first arrived.
+    // The agent reports that only the first start arrived.
     const held = [{ execution_id: created[0]?.executionId ?? '', state: 'running' as const, reported: 0 }];
     const second = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
     const again = [await second.next('start'), await second.next('start')];
@@ -121,7 +121,7 @@ describe('cancelling', () => {
     expect(await cancel()).toMatchObject({ outcome: 'applied', execution: { status: 'queued' } });
     expect(await agent.next('cancel')).toMatchObject({ execution_id: executionId });
     expect(await cancel()).toMatchObject({ outcome: 'stale' });
-    // It had ended by itself before the signal: that result counts.
+    // The command had ended before the signal, so its result counts.
     agent.report(agent.started(executionId), agent.ended(executionId));
     const { execution } = (await cancel()) as { execution: Parameters<TestPlane['end']>[0] };
     expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });

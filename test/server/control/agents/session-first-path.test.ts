@@ -5,7 +5,7 @@ import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 test('a create is sent straight to a connected agent, and its reports end the execution', async () => {
   const plane = await TestPlane.start();
   const agent = await ScriptedAgent.join(plane.url, await plane.machine());
-  // The first one waits for the claims that follow the welcome; from then on creates are dispatched as they are made.
+  // The first create waits for the claims that follow the welcome. All later creates are dispatched at once.
   await plane.create();
   await agent.runNext();
 

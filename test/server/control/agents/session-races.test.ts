@@ -4,7 +4,7 @@ import { TestPlane } from '../../../helpers/control-plane.ts';
 import { Gates } from '../../../helpers/gated-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
-/** A control plane with a connected agent that has no waiting executions: it gets each create directly. */
+/** A control plane with a connected agent that has no waiting executions and gets each create at once. */
 async function settled() {
   const gates = new Gates();
   const plane = await TestPlane.start({ wrap: gates.wrap });
@@ -42,7 +42,7 @@ describe('races between commits, connections and cancels', () => {
     await gate.reached;
     gates.pass('createExecution');
     const quick = await plane.create();
-    // The second is committed and answered; its start waits for the first, which was marked before it.
+    // The second create is committed and answered. Its start waits for the start of the first, which was marked earlier.
     expect(quick).toMatchObject({ dispatchNumber: 3 });
     await turns(agent);
     expect(agent.received.filter((frame) => frame.type === 'start')).toHaveLength(1);
@@ -133,14 +133,14 @@ test('an execution that is created while a claim finds nothing is claimed by the
   const gate = gates.hold('claimQueued');
   agent.send({ type: 'capacity', accepting: true });
   await gate.reached;
-  // The claim has run and asked for more than it found; this create follows it and must not be missed.
+  // The claim has run and found fewer executions than its limit. The session must not miss this later create.
   const second = await plane.create();
   gate.release();
   expect(await agent.next('start')).toMatchObject({ execution_id: first.executionId });
   expect(await agent.next('start')).toMatchObject({ execution_id: second.executionId });
 });
 
-/** Lets the server do all that it can: each answer to a ping takes a few turns of its loop. */
+/** Lets the server run: each answer to a ping takes a few turns of its event loop. */
 async function turns(agent: ScriptedAgent): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) {
     agent.ws.ping();

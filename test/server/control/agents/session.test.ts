@@ -86,7 +86,7 @@ describe('the WebSocket', () => {
     expect(await chatty.closed).toMatchObject({ code: CLOSE.tooManyFrames });
     const pinging = await ScriptedAgent.join(plane.url, credential);
     for (let sent = 0; sent < 5000; sent += 1) pinging.ws.ping();
-    // The WebSocket layer itself cuts a peer without a close frame if too many pings arrive in one turn.
+    // The WebSocket layer closes a connection without a close frame if too many pings arrive in one turn.
     expect([CLOSE.tooManyFrames, NO_CLOSE_FRAME]).toContain((await pinging.closed).code);
   });
 
@@ -119,7 +119,7 @@ describe('an agent with the credential of a connected one', () => {
     const plane = await TestPlane.start({ config: { heartbeatMs: 1000 } });
     const credential = await plane.machine();
     const dead = await ScriptedAgent.join(plane.url, credential);
-    // It neither reads nor answers, like a half-open connection.
+    // The agent neither reads nor answers, like a half-open connection.
     dead.ws.pause();
     const refused = await ScriptedAgent.open(plane.url, credential);
     refused.hello({ runner_instance: 'after-reboot' });

@@ -35,7 +35,7 @@ test('an agent that returns in time loses nothing', async () => {
   await other.cut();
   const held = [{ execution_id: created.executionId, state: 'running' as const, reported: 0 }];
   const second = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
-  // The deadline of both passes: the sweep that ends one does not touch the other.
+  // The deadline of both passes. The sweep that ends one must not change the other.
   expect(await plane.end(abandoned)).toMatchObject({ errorCode: 'agent_lost' });
   second.report(second.started(created.executionId), second.ended(created.executionId));
   expect(await plane.end(created)).toMatchObject({ status: 'succeeded' });

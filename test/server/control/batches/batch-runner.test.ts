@@ -1,4 +1,4 @@
-/** Batches on a running server. Agents are scripted, so that a test decides when and how a command ends. */
+/** Batches on a running server with scripted agents, so that tests control the end of each command. */
 import { expect, test, vi } from 'vitest';
 import { BatchRunner } from '../../../../src/server/control/batches/batch-runner.ts';
 import { type BatchStore, StoreUnavailableError } from '../../../../src/store/store.ts';

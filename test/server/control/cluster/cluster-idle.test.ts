@@ -1,4 +1,4 @@
-/** Idle agents write nothing: only the servers' own rows change, once each heartbeat, however many agents there are. */
+/** Idle agents cause no writes. Only the rows of the servers change, once for each heartbeat, for any number of agents. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPostgresStore } from '../../../../src/store/postgres/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
@@ -37,7 +37,7 @@ test('idle agents write nothing', async () => {
   expect(written.map(({ rows }) => rows).reduce((sum, rows) => sum + rows, 0)).toBe(planes.length + 1);
 });
 
-/** Returns a function that waits until every server has sent so many heartbeats. */
+/** Returns a function that waits until each server has sent a number of heartbeats. */
 function beatsOf(url: string): (count: number) => Promise<void> {
   const read = async (): Promise<string> => {
     const text = `SELECT string_agg(id || ' ' || heartbeat_at, ',' ORDER BY id) AS beats FROM replicas`;

@@ -1,4 +1,4 @@
-/** Two servers on one database: commands to one reach the agent that is connected to the other, with or without hints. */
+/** Two servers on one database: requests to one server reach the agent on the other server, with and without hints. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
@@ -153,14 +153,14 @@ test('two servers that believe they hold an agent: only the newer connection mar
   const started = [await moved.next('start'), await moved.next('start')].map((start) => start.execution_id);
   expect(started.toSorted()).toEqual([onFirst.executionId, onSecond.executionId].toSorted());
   expect(agent.received.filter((frame) => frame.type === 'start')).toEqual([]);
-  // The first server notices in the database, and drops the connection.
+  // The first server reads that in the database and closes the connection.
   expect(await agent.closed).toMatchObject({ code: CLOSE.restart });
   expect(await two.connected('dm-one')).toBe(true);
 });
 
 test('another instance is refused while the first server holds a connection; that server probes it, and drops it if it is silent', async () => {
   const { two, agent, credential } = await twoServers();
-  // A connection that is half open: nothing is read, and so nothing is answered.
+  // A half-open connection: the agent reads nothing and answers nothing.
   agent.ws.pause();
   const refused = await ScriptedAgent.open(two.url, credential);
   refused.hello({ runner_instance: 'runner-2' });
@@ -187,7 +187,7 @@ test('a server that cannot reach the database is not ready and accepts no agent,
   oneMember.cutOff();
   await expect.poll(() => one.control.ready, POLL).toBe(false);
   await expect(ScriptedAgent.open(one.url, credential)).rejects.toMatchObject({ status: 503 });
-  // Connected agents stay: their commands keep running, and the outage may end in a moment.
+  // Agents stay connected: their commands keep running, and the outage can be short.
   expect(agent.ws.readyState).toBe(agent.ws.OPEN);
   oneMember.reconnect();
   await expect.poll(() => one.control.ready, POLL).toBe(true);

@@ -26,7 +26,7 @@ async function running() {
   return { plane, credential, agent, execution, write };
 }
 
-/** Plays the runner: accepts the bytes that fit, and reports its offset. */
+/** Simulates the runner: accepts the bytes that fit, and reports its offset. */
 class Stdin {
   bytes = Buffer.alloc(0);
   closed = false;
@@ -136,7 +136,7 @@ test('a link that breaks loses nothing: bytes that were in flight are sent again
   await agent.cut();
   const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
   const back = await ScriptedAgent.join(plane.url, credential, { last_dispatch_number: 1, held });
-  // The first piece asks for the runner's offset.
+  // The first piece requests the runner's offset.
   await stdin.take(back);
   await stdin.take(back);
   expect(await writing).toEqual({ outcome: 'written', offset: 5, closed: true });

@@ -7,7 +7,7 @@ const QUEUED = storedExecution();
 const RUNNING = storedExecution({ status: 'running', lastSequence: 2 });
 const ENDED = storedExecution({ status: 'succeeded', lastSequence: 3 });
 
-/** A Live over a store that holds one execution and counts its reads. */
+/** A Live on a stub of the store with one execution, which counts reads. */
 function liveOver(stored: Execution | undefined, options: { hearsAll?: (machineId: string) => boolean } = {}) {
   const reads: number[] = [];
   const live = new Live(

@@ -1,4 +1,4 @@
-/** Which ticks are taken, by which server, and their outcome; batches are counted, not created. */
+/** The ticks that each server takes, and their outcomes. Batches are only counted. */
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,7 +12,7 @@ import type { NewSchedule, Schedule, Store } from '../../../../src/store/store.t
 const ANCHOR = 1_000_000;
 const EVERY_MS = 60_000;
 
-/** Replaces the batches: records starts and cancels, and is busy if the test says so. */
+/** A stub of the batches that records starts and cancellations. The test sets whether it is busy. */
 class CountedStarter extends EventEmitter implements Pick<RunStarter, 'start' | 'isRunning' | 'cancel'> {
   readonly started: number[] = [];
   readonly cancelled: string[] = [];
@@ -76,7 +76,7 @@ async function scheduled(p: Partial<NewSchedule['definition']> = {}) {
     log: pino({ level: 'silent' }),
     now: () => clock.now,
   };
-  /** Looks once, like a server that has just started. */
+  /** Checks the schedules once, like a server that has just started. */
   const look = () => new Scheduler(deps).look();
   const outcomes = async () => {
     const { items } = await store.listRuns({ scheduleId: 'sched-1', limit: 100 });
@@ -162,7 +162,7 @@ test('a tick that a server has taken and not run is run by another', async () =>
   const run = { scheduleId: 'sched-1', dueAt: tick(1), decidedAt: tick(1), outcome: 'starting' } as const;
   await store.beginRun({ run, nextAt: tick(2), keep: 10 });
   await look();
-  // Its server may still be running it.
+  // The server of the run may still be running it.
   expect(starter.started).toEqual([]);
   clock.now += 10_000;
   await look();

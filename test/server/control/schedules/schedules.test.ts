@@ -1,4 +1,4 @@
-/** Schedules on a running server: from the tick to the command on the machine, and back to the history. */
+/** Schedules on a running server: the tick, the command on the machine, and the history. */
 import { expect, test } from 'vitest';
 import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -18,13 +18,13 @@ const runsOf = async ({ client }: RunningTestServer, id: string) =>
 test('a tick runs the command, with its env and stdin, on the machines that match at that time', async () => {
   await using server = await runningServer();
   const { schedule_id: id } = await every(server, { env: { A: 'b' }, stdin: 'in', overlap: 'queue' });
-  // It joins after the schedule was made.
+  // The machine joins after the schedule was made.
   const labels = { role: 'web' };
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-1'), { labels });
   const start = await agent.next('start');
   expect(start).toMatchObject({ command: ['backup'], env: { A: 'b' }, attachment: Buffer.from('in') });
   agent.report(agent.started(start.execution_id), agent.ended(start.execution_id, {}));
-  // The next tick, or the one that waited.
+  // The next tick, or the tick that was postponed.
   const second = await agent.next('start');
   expect(second.execution_id).not.toBe(start.execution_id);
   await server.client.ask('DELETE', `/v1/batches/${await batchOf(server, id)}`);
@@ -33,7 +33,7 @@ test('a tick runs the command, with its env and stdin, on the machines that matc
   expect(history.filter(({ batch }) => batch?.status === 'succeeded')).toHaveLength(1);
 });
 
-/** The batch of its newest run that has one. */
+/** The batch of the newest run with a batch. */
 async function batchOf(server: RunningTestServer, id: string): Promise<string> {
   const [run] = (await runsOf(server, id)).filter(({ batch }) => batch !== undefined);
   return String(run?.batch?.batch_id);

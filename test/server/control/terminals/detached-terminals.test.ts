@@ -1,10 +1,10 @@
-/** Terminals without a client are closed in time, whichever server has the client. */
+/** Terminals without a client are closed after a time limit. The client can be on any server. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { DetachedTerminals } from '../../../../src/server/control/terminals/detached-terminals.ts';
 
 const DETACHED_MS = 500;
 
-/** Servers on one store with one terminal; each server has a client of it or not. */
+/** Servers on one store with one terminal. A test sets which servers have a client of the terminal. */
 function servers() {
   let [now, readAt] = [0, 0];
   const store = {

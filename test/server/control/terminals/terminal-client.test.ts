@@ -14,7 +14,7 @@ afterEach(() => {
   for (const one of open.splice(0)) one.close();
 });
 
-/** A client and its counterpart in the server, which settles `left` when it drops the client. */
+/** A client and its object in the server. `left` settles when the server disconnects the client. */
 async function connect(p: {
   prints: 'much' | 'nothing';
   timeouts: { stallMs: number; heartbeatMs: number };
@@ -83,7 +83,7 @@ describe('a client of a terminal', () => {
     });
     await enough.promise;
     expect(client.readyState).toBe(WebSocket.OPEN);
-    // Only as many bytes as the sockets hold wait for the client: the terminal itself waits.
+    // The server buffers no more than the sockets hold; the terminal is paused.
     expect(served.offset - bytes.got).toBeLessThan(32 * 1024 * 1024);
   });
 

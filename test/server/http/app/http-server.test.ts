@@ -73,7 +73,7 @@ test.each([
   [undefined, '203.0.113.9', '127.0.0.1'],
   ['false', '203.0.113.9', '127.0.0.1'],
   ['1', '203.0.113.9', '203.0.113.9'],
-  // The proxy appends the address that it sees, after the one that the client invented.
+  // The proxy appends the address of the client to the address that the client has sent.
   ['1', '6.6.6.6, 203.0.113.9', '203.0.113.9'],
   ['2', '6.6.6.6, 203.0.113.9, 10.1.1.1', '203.0.113.9'],
   ['127.0.0.0/8', '6.6.6.6, 203.0.113.9', '203.0.113.9'],

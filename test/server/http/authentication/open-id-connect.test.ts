@@ -1,4 +1,4 @@
-/** Sign-in to the console by name, at a provider that runs here. */
+/** Sign-in to the console by name, with an OpenID Connect provider in the test. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ function cookieNamed(answer: { headers: Record<string, unknown> }, name: string)
   return cookie.split(';')[0] ?? '';
 }
 
-/** Follows the redirect to the provider, which signs in without a question, and back to the address. */
+/** Follows the redirect to the provider, which signs in at once, and the redirect back. */
 async function throughProvider(http: HttpFixture, returnTo = '/machines?q=web') {
   const start = await visit(http, `/console/open-id-connect/start?return_to=${encodeURIComponent(returnTo)}`);
   expect(start.status).toBe(303);

@@ -1,4 +1,4 @@
-/** The overview of the console: a chart from counts by minute. */
+/** The overview of the console: a chart of counts by minute. */
 import { expect, test } from 'vitest';
 import type { Execution } from '../../../../src/store/store.ts';
 import { startExecutionCounts } from '../../../../src/server/operations/execution-counts.ts';

@@ -1,4 +1,4 @@
-/** Sessions of the console: made from a key, accepted from the console's own pages only, ended with the key. */
+/** Sessions of the console: made from a key, accepted only from pages of the console, ended with the key. */
 import { expect, test } from 'vitest';
 import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../http-fixture.ts';
 
@@ -10,7 +10,7 @@ async function signIn(http: HttpFixture, key: string, headers: Record<string, st
   return http.call('POST', SESSION, { key: undefined, headers, body: { key } });
 }
 
-/** The Cookie header that a browser would send from now on. */
+/** The Cookie header that a browser sends after this answer. */
 function cookieOf(answer: { headers: Record<string, unknown> }): string {
   const [pair = ''] = String(answer.headers['set-cookie']).split(';');
   return pair;

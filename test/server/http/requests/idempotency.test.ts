@@ -124,7 +124,7 @@ test.each([
   async (path, id, body, method) => {
     const died = Promise.withResolvers<void>();
     let alive = false;
-    // The rest of the first request after the binding of its key is lost, as if its process had died.
+    // The first request is lost after the binding of its key, as if the server had been killed.
     const store = (real: Store): Store => {
       const dying = () => new Promise<never>(() => died.resolve());
       const revoke = real[method] as (p: object) => Promise<unknown>;

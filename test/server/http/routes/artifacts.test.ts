@@ -1,4 +1,4 @@
-/** The routes of artifacts: artifacts of an agent are listed, downloaded and deleted. */
+/** The routes that list, download and delete artifacts. */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type HttpFixture, httpFixture, MACHINE } from '../http-fixture.ts';
@@ -17,7 +17,7 @@ beforeEach(async () => {
 
 afterEach(() => http[Symbol.asyncDispose]());
 
-/** Creates an execution with these artifacts; returns its id. */
+/** Creates an execution with these artifacts. Returns its id. */
 async function ran(files: Record<string, Buffer>): Promise<string> {
   const executionId = await http.create();
   await http.start(executionId);

@@ -170,7 +170,7 @@ test('a reader that stops reading delays only itself', async () => {
   stuck.write(
     `GET ${EXECUTIONS}/${executionId}/events HTTP/1.1\r\nHost: x\r\nx-api-key: ${ADMIN_KEY}\r\nAccept: text/event-stream\r\n\r\n`,
   );
-  // It is served until the sockets are full; then the store is not read any more.
+  // The server sends until the socket buffers are full, and then stops reading the store.
   let before = -1;
   await expect
     .poll(

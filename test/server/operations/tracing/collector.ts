@@ -1,4 +1,4 @@
-/** A small collector of our own, which takes OTLP over HTTP as JSON. */
+/** A small collector for tests, which accepts OTLP over HTTP as JSON. */
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,7 +21,7 @@ export class Collector implements AsyncDisposable {
   readonly requests: { url: string | undefined; authorization: string | undefined }[] = [];
   readonly #server: Server;
 
-  /** `answer` is called once the spans are taken; the default is 200. */
+  /** `answer` is called after the spans are recorded; default: status 200. */
   private constructor(answer: (response: ServerResponse) => void) {
     this.#server = createServer(async (request, response) => {
       const chunks: Buffer[] = [];

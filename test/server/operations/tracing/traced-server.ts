@@ -1,4 +1,4 @@
-/** A server that exports traces, and an execution that has some. */
+/** A server that exports traces, and an execution with spans. */
 import { readTracingConfig, type TracingConfig } from '../../../../src/server/operations/tracing/config.ts';
 import { type RunningTestServer, runningServer } from '../../../helpers/running-server.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -13,7 +13,7 @@ export function traced(collector: string, env: Record<string, string> = {}): Pro
   return runningServer({}, tracingConfig(collector, env));
 }
 
-/** Runs one command that fails on a scripted agent, from its creation to its end; returns its id. */
+/** Runs a failing command on a scripted agent. Returns the id of the execution. */
 export async function runFalse(server: RunningTestServer, headers: Record<string, string> = {}): Promise<string> {
   const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
   const machine = server.client.machine('dm-one');

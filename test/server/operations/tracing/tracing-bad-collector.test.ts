@@ -11,7 +11,7 @@ import { runFalse, traced, tracingConfig } from './traced-server.ts';
 
 const BATCH = 512;
 
-/** Ends this many spans, of executions that never started. */
+/** Ends `count` spans, of executions that never started. */
 function endSpans({ executions }: Tracing, spans: number): void {
   for (let ended = 0; ended < spans; ended += 2) {
     const execution = storedExecution({ executionId: `ex-${ended}` });
@@ -27,7 +27,7 @@ test('a collector that refuses spans is logged once, and once more when it accep
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
   const tracing = startTracing(tracingConfig(collector.url), { log, now: Date.now, version: '1' });
-  // A full batch is sent at once, the next one after it.
+  // A full batch is sent at once, and the next batch after it.
   endSpans(tracing, 4 * BATCH);
   await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBe(4);
   await tracing.close();
@@ -50,7 +50,7 @@ test('the number of spans that wait for a busy collector is bounded', async () =
   expect(collector.spans.length).toBeLessThanOrEqual(BATCH + 8192);
 });
 
-/** A URL with no listener, or with one that answers each request with exactly these bytes. */
+/** A URL of a server that answers each request with these bytes, or, without bytes, of a closed port. */
 async function badCollector(answer: string | undefined): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

@@ -87,6 +87,6 @@ test.each([
   const started = new Started(process.execPath, [program], { ...env, EXECPLANE_DATA_DIR: join(dir, 'data') });
   expect(await started.exited).toEqual({ code: 0, signal: null });
   expect(started.stdout.includes('@opentelemetry/sdk-trace')).toBe(loaded);
-  // prom-client loads the API package by itself: functions that do nothing while there is no SDK.
+  // prom-client loads the API package, whose functions do nothing without the SDK.
   if (!loaded) expect(started.stdout).toMatch(/^(@opentelemetry\/api\n)?$/);
 });

@@ -3,7 +3,7 @@ import { type Deliverable, DeliveryQueue } from '../../../../src/server/operatio
 
 const delivery = (host: string, createdBy: string, beginBy = 1000): Deliverable => ({ host, createdBy, beginBy });
 
-/** Takes deliveries until none may start. */
+/** Takes deliveries until the queue returns none. */
 function takeAll(queue: DeliveryQueue<Deliverable>, now = 0): Deliverable[] {
   const taken: Deliverable[] = [];
   for (let next = queue.take(now); next !== undefined; next = queue.take(now)) taken.push(next);

@@ -138,7 +138,7 @@ test('a refused callback is retried later with the same id; a redirect is not fo
   await finish(receiver.url);
   for (let attempt = 1; attempt < 3; attempt += 1) {
     await receiver.count(attempt);
-    // Postponed, but not for longer than it should be.
+    // The delivery was postponed, but not longer than permitted.
     await expect
       .poll(async () => ((await plane.store.nextCallback()) ?? 0) - Date.now() - clock.ahead, { timeout: 10_000 })
       .toBeLessThan(retryDelayMs(attempt, 1) + 1);
@@ -183,7 +183,7 @@ test('a receiver that hangs delays no other: another key has its callback within
   await finish(healthy.url, 'key-quiet');
   await healthy.count(1);
   expect(performance.now() - begun).toBeLessThan(5000);
-  // The host has its share of the slots, and no more.
+  // The host uses exactly its share of the slots.
   expect(hanging.open).toBeLessThanOrEqual(8);
   await webhooks.stop();
 });

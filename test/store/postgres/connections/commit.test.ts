@@ -1,4 +1,4 @@
-/** Transactions whose answers are lost together with the database, that wait for each other, or that may not write. */
+/** Transactions that lose their answers with the database, that wait for each other, or that may not write. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { transact } from '../../../../src/store/postgres/connections/commit.ts';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';
@@ -93,7 +93,7 @@ test('a database that refused writes for a while is written to again, on another
   await migrate(first);
   const slot = new ConnectionSlot(address);
   const write = () => transact(slot, address, async () => ({ result: (await slot.get()).processId }));
-  // Sessions keep the settings with which they began.
+  // Sessions keep the settings of their start.
   await first.run({ text: 'ALTER DATABASE postgres SET default_transaction_read_only = on' });
   await expect(write()).rejects.toThrow(StoreUnavailableError);
   await first.run({ text: 'ALTER DATABASE postgres RESET default_transaction_read_only' });

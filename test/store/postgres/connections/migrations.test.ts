@@ -1,4 +1,4 @@
-/** Servers of two versions on one database: the newer one has migrated the schema to one that the older one can use, or cannot. */
+/** Servers of two versions on one database. The newer server has migrated the schema, and the older server can use it or not. */
 import { expect, test } from 'vitest';
 import { SchemaTooNewError } from '../../../../src/store/postgres/connections/migrations.ts';
 import { Bench, MACHINE, record, RUNNER } from '../../contract/fixture.ts';
@@ -10,7 +10,7 @@ async function open(): Promise<Bench> {
   return new Bench(await schemas.open());
 }
 
-/** The result of a later migration: a new column in each table that grows, and the oldest schema that can still use it. */
+/** Simulates a later migration: a new column in each growing table, and the oldest compatible schema. */
 async function upgrade(readableBy: string): Promise<void> {
   for (const table of ['machines', 'executions', 'events', 'replicas']) {
     await schemas.query(`ALTER TABLE ${table} ADD COLUMN of_a_later_version text NOT NULL DEFAULT ''`);

@@ -1,4 +1,4 @@
-/** The extension that joins writes to the log: few system calls, the same bytes, at once to be seen by other connections. */
+/** The extension that joins writes to the log: fewer system calls, the same bytes, visible to other connections at once. */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ function insert(db: Sqlite.Database, first: number, count: number): void {
   })();
 }
 
-/** Write calls of this thread so far. */
+/** The number of write calls of this thread so far. */
 function writeCalls(): number {
   const [, calls] = /^syscw: (\d+)$/m.exec(readFileSync('/proc/thread-self/io', 'utf8')) ?? [];
   return Number(calls);
@@ -48,7 +48,7 @@ describe.runIf(existsSync(prebuiltPath('execplane-wal.so')))('with the extension
     insert(db, 0, 1);
     const before = writeCalls();
     insert(db, 1, 20);
-    // Without it: 2 calls for each of more than 20 pages. A read of the log before it may add one.
+    // Without the extension: 2 calls for each of more than 20 pages. A read of the log before can add one.
     expect(writeCalls() - before).toBeLessThanOrEqual(2);
     db.close();
   });
@@ -56,7 +56,7 @@ describe.runIf(existsSync(prebuiltPath('execplane-wal.so')))('with the extension
   it.each(['FULL', 'OFF'] as const)("connections see each other's commits at once, with synchronous = %s", (level) => {
     const connections = [open(level), open(level), open(level)];
     const [reader] = connections;
-    // Each reads what the other has written to the log before it writes: its first frame is then written directly.
+    // Each connection reads the frames of the other before it writes, so its first frame is written directly.
     for (let round = 0; round < 60; round++) {
       const writer = connections[round % connections.length];
       if (writer !== undefined) insert(writer, round, 1 + (round % 2));
@@ -79,10 +79,10 @@ describe.runIf(existsSync(prebuiltPath('execplane-wal.so')))('with the extension
     db.exec('ROLLBACK TO s');
     for (let id = 1; id < ROWS; id++)
       db.prepare('INSERT INTO t (id, bytes) VALUES (?, zeroblob(?))').run(id, ROW_BYTES);
-    // Pages that were already written to the log are changed there, and the checksums of those behind them.
+    // Pages that are already in the log are changed there, with the checksums of the following pages.
     db.exec(`UPDATE t SET bytes = zeroblob(${ROW_BYTES + 1}) WHERE id % 7 = 1`);
     db.exec('COMMIT');
-    // A copy of the two files is what a crash would leave: the log is read from its bytes alone.
+    // A copy of both files is the state after a crash: the log is recovered from its bytes only.
     const copy = join(directory, 'copy.db');
     db.exec('PRAGMA wal_autocheckpoint = 0');
     for (const suffix of ['', '-wal']) copyFileSync(join(directory, `log.db${suffix}`), `${copy}${suffix}`);

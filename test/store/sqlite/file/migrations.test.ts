@@ -1,4 +1,4 @@
-/** A database with an earlier schema, made by earlier builds. */
+/** A database with an earlier schema, as earlier builds made it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
@@ -41,7 +41,7 @@ describe('a database of schema 2', () => {
     const log = () => store.listEvents({ executionId: 'a', afterSequence: 0, limit: 9, maxBytes: 2 ** 20 });
     expect(await log()).toMatchObject([{ status: 'queued' }, { type: 'stdout' }, { status: 'succeeded' }]);
     expect(await store.deleteFinished({ before: 9, limit: 9 })).toBe(1);
-    // The file was made before it could shrink: maintenance still finishes.
+    // Files of that build cannot shrink. The maintenance must still finish.
     while (await store.maintain({ maxBytes: 1 }));
     expect(await log()).toEqual([]);
     await store.close();

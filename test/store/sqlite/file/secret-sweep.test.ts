@@ -1,4 +1,4 @@
-/** Sealed inputs leave no trace in the files once their executions have ended: a scan of every byte. */
+/** Scans all bytes of the files: sealed inputs must be removed after their executions have ended. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -22,11 +22,11 @@ describe('the traces of sealed inputs', () => {
   it('are gone a moment after the executions end', async () => {
     const store = openSqliteStore({ path: path() });
     await connectMachine(store);
-    // Inputs of all sizes: many to a page, and many pages to one.
+    // Inputs of all sizes: many in one page, and one in many pages.
     const secret = (id: number) => Buffer.from('SECRET-'.repeat(1 + ((id * 997) % (id % 2 === 0 ? 60 : 3000))));
     const ids = Array.from({ length: 100 }, (_, index) => index);
     await Promise.all(ids.map((id) => createExecution(store, `e${id}`, { sealedInput: secret(id) })));
-    // More than the log may hold, so that the secrets are moved into the file, as in long use.
+    // More bytes than the log can hold, so that the secrets are moved into the file.
     await Promise.all(
       ids.slice(0, 10).flatMap((id) => Array.from({ length: 32 }, (_, n) => output(store, `e${id}`, n + 1))),
     );

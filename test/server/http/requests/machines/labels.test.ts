@@ -20,7 +20,7 @@ test('machines and executions can be selected by labels, and an answer includes 
   expect(plain.body).not.toHaveProperty('facts');
   const full = await http.call('GET', '/v1/machines/dm-one?include=labels,facts');
   expect(full.body['labels']).toEqual({ role: 'web', 'app/tier': 'a,b' });
-  // Its agent has not reported its host.
+  // The agent of the machine has not reported its host.
   expect(full.body).not.toHaveProperty('facts');
   await http.create();
   await http.call('POST', '/v1/machines/dm-two/executions', { body: { command: ['true'] } });

@@ -1,4 +1,4 @@
-/** Machines with a lifecycle, over HTTP: providers are not called; the tests record their answers. */
+/** Machines with a lifecycle, over HTTP. No provider is called: the tests record the results of operations. */
 import { expect, test } from 'vitest';
 import type { Operation } from '../../../../../src/core/machines/operation.ts';
 import type { Provider } from '../../../../../src/server/control/lifecycle/provider.ts';
@@ -106,7 +106,7 @@ test('a machine is accepted by its provider, changed, put to sleep, woken and re
   await using http = await withProviders();
   const path = await running(http, { vcpu: 1, attributes: { image: 'debian' } });
   const machine = await http.call('GET', path);
-  // Its size is the requested one, whatever its agent reports.
+  // The size of the machine is the requested size, not the size that its agent reports.
   expect(machine).toMatchObject({
     status: 200,
     body: { vcpu: 1, autosleep_seconds: 90, status: { phase: 'running' } },

@@ -1,4 +1,4 @@
-/** Schedules over HTTP: what is kept of them, and what is refused. Nothing is due here. */
+/** Schedules over HTTP: accepted and refused requests. No schedule is due in these tests. */
 import { expect, test } from 'vitest';
 import { type HttpFixture, httpFixture, MACHINE } from '../../http-fixture.ts';
 
