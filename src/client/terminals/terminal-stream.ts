@@ -57,7 +57,7 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** The server refuses messages over 1 MiB. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
-/** Output is acknowledged when so many bytes more were read. */
+/** The number of bytes read after which output is acknowledged. */
 const ACK_BYTES = 32 * 1024;
 /** The close code after which nothing follows. */
 const NORMAL = 1000;
@@ -79,7 +79,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #read = Promise.withResolvers<void>();
   #socket: WebSocket | undefined;
   #offset: number | undefined;
-  /** Bytes before this offset were acknowledged. Undefined: this server does not take acknowledgements. */
+  /** The offset up to which output was acknowledged; undefined if the server does not accept acknowledgements. */
   #acknowledged: number | undefined;
   #unsent: Uint8Array<ArrayBuffer>[] = [];
   #size: TerminalSize | undefined;

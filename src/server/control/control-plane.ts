@@ -257,7 +257,7 @@ class LocalControlPlane implements RunningControlPlane {
   async releaseOutput(p: Ask<'releaseOutput'>): ReturnType<ControlPlane['releaseOutput']> {
     const { store, machines, now } = this.#parts;
     const released = await store.releaseOutput({ ...p, now: now() });
-    // What its clients have taken limits a terminal, not what was deleted.
+    // The limit of a terminal depends on the acknowledgements of its clients, not on deleted output.
     if (released.outcome === 'released' && !released.execution.isTerminal)
       await machines.outputLimited(released.execution);
     return released;

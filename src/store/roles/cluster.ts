@@ -6,7 +6,7 @@ import type { Execution } from '../../core/execution.ts';
 
 /** A notification that a row may have changed. A hint may be lost, repeated or late; polls also find the change. */
 export type Hint =
-  /** Events or output of the execution were committed, up to this progress (server/control/live/live.ts). */
+  /** The progress up to which events or output of the execution were committed (server/control/live/live.ts). */
   | { about: 'execution'; executionId: string; progress: number }
   /** An execution waits for the machine; or one of its executions has to be cancelled. */
   | { about: 'machine'; machineId: string }

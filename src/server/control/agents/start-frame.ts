@@ -26,7 +26,7 @@ export interface ArtifactSettings extends ArtifactLimits {
 
 /** Bytes kept of the end of each stream: the size of one report. */
 const TAIL_BYTES = MAX_CHUNK_BYTES;
-/** Bytes that a terminal may print beyond those that its clients have, or, without a client, beyond those that are stored. */
+/** The number of bytes that a terminal may print ahead of its clients or, without clients, ahead of the stored output. */
 export const TERMINAL_AHEAD_BYTES = 1024 * 1024;
 
 type Feature = 'output_limit' | 'terminals' | 'usage';
@@ -116,7 +116,7 @@ export function startFrame(
   };
 }
 
-/** Returns how many unread bytes of a stream may wait. */
+/** Returns the limit of unread bytes of a stream. */
 function bufferBytes(
   { isTerminal }: Execution,
   { streamBufferBytes }: Pick<StartSettings, 'streamBufferBytes'>,
@@ -124,7 +124,7 @@ function bufferBytes(
   return isTerminal ? TERMINAL_AHEAD_BYTES : streamBufferBytes;
 }
 
-/** Returns how far the streams of an execution in stream mode may go: released output makes room, except on a terminal (terminal-limits.ts). */
+/** Returns the output limits of an execution in stream mode. Released output raises them, except on a terminal (terminal-limits.ts). */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
   execution: Execution,

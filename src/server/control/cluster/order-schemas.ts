@@ -21,7 +21,7 @@ const AskSchema = Type.Union([
   Type.Object({
     kind: Type.Literal('terminal_limit'),
     execution_id: Type.String(),
-    /** Absent: the terminal has no client on that server any more. */
+    /** Absent: the terminal has no client any more on the server that sent the order. */
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
   }),
   Type.Object({ kind: Type.Literal('detach') }),

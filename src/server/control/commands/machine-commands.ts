@@ -24,7 +24,7 @@ export interface MachineCommands {
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
   /** Sends new output limits to the agent. They are also state: an offline agent receives them when it reconnects. */
   outputLimited(execution: Execution): Promise<void>;
-  /** The clients of a terminal on this server let it print further, or have gone. */
+  /** Sets the output limit of a terminal for its clients on this server, or removes it. */
   limitTerminal(limit: TerminalLimit): Promise<Sent>;
   /** Makes the agent enrol again with a join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;

@@ -1,43 +1,43 @@
 /**
- * How far the terminals of this server's agents may print: as far as their slowest client allows, whichever server it is connected to. Without
- * a client, a terminal prints on, and the server keeps the last part.
+ * Output limits of terminals. A terminal may print up to the limit of its slowest client on any server. Without a client it prints
+ * without limit, and the server keeps the last part.
  */
 import { type Execution, isTerminal } from '../../../core/execution.ts';
 import type { AgentSession } from '../agents/session.ts';
 import { TERMINAL_AHEAD_BYTES } from '../agents/start-frame.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 
-/** A server with clients repeats its limit more often. After this time without it, it has died. */
+/** A server with clients repeats its limit more often than this, ms. A limit that is older belongs to a dead server. */
 const SERVER_LIMIT_MS = 30_000;
-/** Stands for this server, which withdraws its limits by itself; the numbers of servers begin with 1. */
+/** The replica id for this server, which removes its limits itself. The ids of other servers begin with 1. */
 const HERE = 0;
 
 /** The limit that the clients on one server set. */
 export interface TerminalLimit {
   machineId: string;
   executionId: string;
-  /** Undefined: it has no client there any more. */
+  /** Undefined: the terminal has no client on that server any more. */
   offset: number | undefined;
-  /** Absent: this one. */
+  /** Absent: this server. */
   replicaId?: number;
 }
 
 interface LimitedTerminal {
   machineId: string;
-  /** By server. */
+  /** The limits by replica id. */
   limits: Map<number, { offset: number; at: number }>;
   /** All output before this offset is stored. */
   end: number;
-  /** The limit that the agent was told, in this session. */
+  /** The limit that was last sent to the agent, with its session. */
   told: { offset: number; session: AgentSession | undefined };
-  /** When something was heard of it, ms. */
+  /** The time of the last change, ms. */
   changedAt: number;
 }
 
 export interface TerminalLimitsDeps {
   /** Returns the session of a machine if it is ready. */
   session: (machineId: string) => AgentSession | undefined;
-  /** ms. */
+  /** Returns the present time, ms. */
   now?: () => number;
 }
 
@@ -52,7 +52,7 @@ export class TerminalLimits implements CommitListener {
     this.#now = now;
   }
 
-  /** The clients on a server have taken more, or have gone. Returns false if the agent is not connected here. */
+  /** Sets or removes the limit of the clients on one server. Returns false if the agent is not connected to this server. */
   set({ machineId, executionId, offset, replicaId = HERE }: TerminalLimit): boolean {
     if (this.#session(machineId) === undefined) {
       this.#terminals.delete(executionId);
@@ -66,7 +66,7 @@ export class TerminalLimits implements CommitListener {
     return true;
   }
 
-  /** The lowest limit of the clients on other servers. Undefined: there are none. */
+  /** The lowest limit of the clients on other servers; undefined if there are none. */
   elsewhere(executionId: string): number | undefined {
     const limits = this.#terminals.get(executionId)?.limits ?? new Map();
     const offsets = [...limits].flatMap(([replicaId, { offset }]) => (replicaId === HERE ? [] : [offset]));
@@ -86,7 +86,7 @@ export class TerminalLimits implements CommitListener {
     this.#tell(executionId, terminal);
   }
 
-  /** Drops the limits of servers that have died. Forgets terminals whose agents are connected elsewhere now, and those that are quiet. */
+  /** Removes the limits of dead servers, terminals whose agents are not connected to this server, and terminals without recent changes. */
   sweep(): void {
     const before = this.#now() - SERVER_LIMIT_MS;
     for (const [executionId, terminal] of this.#terminals) {
@@ -113,11 +113,11 @@ export class TerminalLimits implements CommitListener {
     return terminal;
   }
 
-  /** Without a client, the limit is raised when half of what it allows is used. */
+  /** Sends the limit to the agent if it has risen. Without a client, the limit is raised when half of it is used. */
   #tell(executionId: string, { machineId, limits, end, told }: LimitedTerminal): void {
     const session = this.#session(machineId);
     if (session === undefined) return;
-    // What an earlier connection was told may not have arrived.
+    // A limit that was sent in an earlier session may not have arrived.
     if (told.session !== session) Object.assign(told, { offset: 0, session });
     const hasClients = limits.size > 0;
     const offset = hasClients

@@ -20,7 +20,7 @@ const MAX_REMEMBERED = 256;
 export class Live implements CommitListener {
   readonly #store: Pick<Store, 'getExecution'>;
   readonly #listeners = new Map<string, Set<Listener>>();
-  /** The progress that the listeners of each execution were notified of. */
+  /** The progress of each execution at the last notification of its listeners. */
   readonly #notified = new Map<string, number>();
   readonly #waits = new Set<() => void>();
   /** The state of the executions that this server changed last. */
@@ -140,7 +140,7 @@ export class Live implements CommitListener {
   }
 }
 
-/** Returns a number that each commit of a report or an event raises. Output in stream mode, as that of terminals, makes no events. */
+/** Returns a number that each commit of a report or an event raises. Output in stream mode, such as that of terminals, makes no events. */
 export function progressOf({ lastSequence, reported }: Pick<Execution, 'lastSequence' | 'reported'>): number {
   return lastSequence + reported;
 }

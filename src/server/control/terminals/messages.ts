@@ -11,7 +11,7 @@ const resize = Compile(Type.Object({ type: Type.Literal('resize'), ...TerminalSi
 export type ClientMessage =
   | { type: 'input'; bytes: Buffer }
   | { type: 'resize'; size: TerminalSize }
-  /** All bytes of output before the offset were taken. */
+  /** The client has processed all output before the offset. */
   | { type: 'ack'; offset: number };
 
 /** Parses a message of a client. A binary one is always input. Undefined if it is malformed. */
@@ -35,7 +35,7 @@ export function outputMessage(bytes: Buffer): string {
   return `{"type":"output","data":"${bytes.toString('base64')}"}`;
 }
 
-/** Returns the offset of the next byte of output, and that this server takes `ack` messages: earlier ones refuse them. */
+/** Returns the message with the offset of the next byte of output. `acks`: the server accepts `ack` messages, which earlier versions refuse. */
 export function offsetMessage(offset: number): string {
   return JSON.stringify({ type: 'offset', offset, acks: true });
 }

@@ -1,24 +1,24 @@
-/** How far ahead of a client a terminal may print. */
+/** The number of bytes that a terminal may print ahead of a client. */
 
-/** Bounds of the window, and its first size. */
+/** The limits of the window and its initial size. */
 const MIN_WINDOW_BYTES = 64 * 1024;
 const FIRST_WINDOW_BYTES = 256 * 1024;
 export const MAX_WINDOW_BYTES = 1024 * 1024;
-/** Bytes that take this much longer to the client than the fastest halve the window: with Ctrl-C, they are still shown. */
+/** A delay that exceeds the fastest one by more than this halves the window, ms. Bytes in the window are still shown after Ctrl-C. */
 const SLOW_MS = 100;
-/** Bytes that take no more than this much longer double it. */
+/** A delay that exceeds the fastest one by no more than this doubles the window, ms. */
 const QUICK_MS = 40;
 
 /**
- * The window of bytes between the terminal and one client: sent, or still to be printed. It follows the client: the time that a byte takes
- * to the client, not the number of bytes on the way, is to be small.
+ * The window of bytes that are sent to one client and not acknowledged, or not printed yet. Its size is adapted so that the delay to
+ * the client is small.
  */
 export class ReadAhead {
-  /** The client has taken all bytes before this offset. */
+  /** The client has acknowledged all bytes before this offset. */
   taken: number;
   #windowBytes = FIRST_WINDOW_BYTES;
   #fastestMs = Number.POSITIVE_INFINITY;
-  /** Bytes whose time to the client is being measured. */
+  /** The bytes whose delay is being measured. */
   #measured: { end: number; sentAt: number } | undefined;
 
   constructor(offset: number) {
@@ -34,12 +34,12 @@ export class ReadAhead {
     return this.taken + this.#windowBytes;
   }
 
-  /** The bytes before `end` were sent. Times in ms. */
+  /** Records that the bytes before `end` were sent. Times in ms. */
   sent(end: number, now: number): void {
     this.#measured ??= { end, sentAt: now };
   }
 
-  /** The client has taken the bytes before `end`, which were sent. Returns false if that was known. */
+  /** Records that the client has acknowledged the bytes before `end`. Returns false if they were acknowledged before. */
   took(end: number, now: number): boolean {
     if (end <= this.taken) return false;
     this.taken = end;

@@ -14,7 +14,7 @@ import { TerminalInput } from './terminal-input.ts';
 const MAX_OUTPUT_BYTES = 64 * 1024;
 /** A client that reads nothing for `stallMs` is closed, and so is one that sends nothing, not even a pong, for two heartbeats. */
 const TIMEOUTS = { stallMs: 10_000, heartbeatMs: 15_000 };
-/** Bytes that a client may not have taken before the next piece is read. */
+/** The limit of sent bytes that are not acknowledged. At the limit the next piece is not read. */
 const MAX_UNTAKEN_BYTES = 256 * 1024;
 const MAX_BAD_MESSAGES = 20;
 const POLL_INTERVAL_MS = 30_000;
@@ -27,7 +27,7 @@ export interface TerminalClientOptions {
   offset: number;
   /** Whether the client receives the offset at which output starts, and the offset after skipped bytes. */
   tellsOffsets: boolean;
-  /** The client acknowledges what it has taken. Otherwise bytes count as taken once the socket has them. */
+  /** Whether the client acknowledges output. Otherwise bytes count as acknowledged when they are written to the socket. */
   acknowledges: boolean;
   /** Aborts when the key becomes invalid or the server stops, with the reason `key_invalid` or `stopping`. */
   signal: AbortSignal;
@@ -37,7 +37,7 @@ export interface TerminalClientDeps {
   store: Pick<Store, 'readStream' | 'getExecution' | 'outputBounds'>;
   control: Pick<TerminalCommands, 'writeStdin' | 'resize' | 'subscribe'>;
   log: { error(fields: object, text: string): void };
-  /** The client has taken more: the terminal may print further. */
+  /** Called when the client has acknowledged more output, so that the terminal may print more. */
   advanced?: () => void;
   /** Absent: the default of docs/api.md. */
   timeouts?: Readonly<typeof TIMEOUTS>;
@@ -63,7 +63,7 @@ export class TerminalClient {
   readonly #disconnected = new AbortController();
   readonly #input: TerminalInput;
   #badMessages = 0;
-  /** Wakes the wait for the client. */
+  /** Ends the wait for acknowledgements. */
   #wake: () => void = () => {};
 
   constructor(
@@ -173,7 +173,7 @@ export class TerminalClient {
     this.#deps.advanced?.();
   }
 
-  /** Settles when the client has taken enough. Closes one that takes nothing. */
+  /** Waits until the client has acknowledged enough output. Closes the connection of a client that acknowledges none. */
   async #taken(): Promise<void> {
     while (this.offset - this.readAhead.taken > MAX_UNTAKEN_BYTES && this.#isOpen) {
       const before = this.readAhead.taken;

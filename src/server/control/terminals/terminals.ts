@@ -18,7 +18,7 @@ const SCROLLBACK_BYTES = 1024 * 1024;
 /** Bytes by which the scrollback grows before it is cut, because each cut is a commit. */
 const CUT_BYTES = 512 * 1024;
 const MAX_CLIENTS = 8;
-/** The limits of terminals with a client are told again after this time: the server that holds the agent may have changed, or have died. */
+/** The interval at which the limits of terminals with clients are sent again, ms, since the agent can have moved to another server. */
 const REPEAT_MS = 10_000;
 
 export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminalsDeps, 'now' | 'detachedMs'> {
@@ -34,7 +34,7 @@ interface Watched {
   /** All bytes before this offset are deleted, or being deleted. */
   cutAt: number;
   cutting: boolean;
-  /** How far its clients let it print: as told last. Undefined: nothing was told, or it did not arrive. */
+  /** The limit that was sent last; undefined if none was sent or it did not arrive. */
   told: number | undefined;
   telling: boolean;
 }
@@ -140,7 +140,7 @@ export class Terminals implements CommitListener {
     }
   }
 
-  /** Lets the terminal print as far as its slowest client here allows. Small steps are not told. */
+  /** Sends the limit of the slowest client on this server. Small changes are not sent. */
   #limit({ machineId, executionId }: Pick<Execution, 'machineId' | 'executionId'>, watched: Watched): void {
     const windows = [...watched.clients].map(({ readAhead }) => readAhead);
     const slowest = windows.length === 0 ? undefined : Math.min(...windows.map(({ limit }) => limit));
@@ -162,14 +162,14 @@ export class Terminals implements CommitListener {
       watched.told = sent === 'sent' ? offset : undefined;
     } catch (err) {
       watched.told = undefined;
-      this.#deps.log.error({ err }, 'how far a terminal may print could not be told; trying again');
+      this.#deps.log.error({ err }, 'the output limit of a terminal could not be sent; retrying');
     }
     watched.telling = false;
-    // Its clients may have taken more, or have gone, meanwhile.
+    // Meanwhile clients can have acknowledged more output or disconnected.
     if (watched.told !== undefined || offset === undefined) this.#limit(terminal, watched);
   }
 
-  /** Deletes output older than the scrollback, except bytes that a client has still to be sent: the slowest client holds up the shell. */
+  /** Deletes output older than the scrollback, except bytes that were not sent to all clients. So the slowest client can block the shell. */
   #cut(execution: Execution, watched: Watched): void {
     const { machineId, executionId } = execution;
     const here = Math.min(...[...watched.clients].map((client) => client.offset));
