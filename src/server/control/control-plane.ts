@@ -93,9 +93,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const log = deps.logger;
   const observer = deps.observer ?? observeAll([]);
   // Reports that reach another server although the agent is connected here are found by a hint or a poll.
-  const live: Live = new Live(store, {
-    hearsAll: (machineId) => !store.cluster || sessions.ready(machineId) !== undefined,
-  });
+  const live: Live = new Live(store, { hearsAll: (id) => !store.cluster || sessions.ready(id) !== undefined });
   const commits = new CommitNotifier();
   const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
   const usage = new UsageQueries();
