@@ -166,6 +166,7 @@ type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parame
 class LocalControlPlane implements RunningControlPlane {
   readonly terminals: Terminals;
   readonly mayKeep: ControlPlane['mayKeep'];
+  readonly detachAgent: ControlPlane['detachAgent'];
   readonly #parts: Parts;
   #open = false;
 
@@ -174,6 +175,7 @@ class LocalControlPlane implements RunningControlPlane {
     const { store, now, machines, limits } = parts;
     this.terminals = new Terminals({ store, now, machines, limits, control: this, ...terminals });
     this.mayKeep = (p) => parts.dispatcher.mayKeep(p);
+    this.detachAgent = (machineId) => parts.machines.detach(machineId);
   }
 
   get ready(): boolean {
@@ -284,10 +286,6 @@ class LocalControlPlane implements RunningControlPlane {
 
   ended(executions: readonly Execution[]): void {
     for (const execution of executions) this.#parts.commits.committed(execution);
-  }
-
-  detachAgent(machineId: string): Promise<void> {
-    return this.#parts.machines.detach(machineId);
   }
 
   credentialChanged(machineId: string): Promise<void> {
