@@ -88,7 +88,8 @@ describe('machines', () => {
     });
     const create = await deployment.client.request('POST', machine.path, { body: { command: ['/bin/true'] } });
     expect(create.status).toBe(409);
-    expect(create.json).toMatchObject({ error_code: 'INVALID_STATE' });
+    const details = { current_desired_state: 'destroyed', current_observed_state: 'destroyed' };
+    expect(create.json).toMatchObject({ error_code: 'INVALID_STATE', details });
     await until('its agent has no command any more', () => {
       return processesWith(`EXECUTION_ID=${running.execution_id}`).length === 0;
     });

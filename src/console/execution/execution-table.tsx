@@ -55,7 +55,7 @@ export function ExecutionTable({ executions, machine }: ExecutionTableProps) {
               </td>
             )}
             <td className={isFirst ? 'optional' : ''}>
-              <Link href={pathOf(execution)} className="mono">
+              <Link href={pathOf(execution)} className="mono" title={commandText(execution.command)}>
                 {commandText(execution.command)}
               </Link>
             </td>

@@ -123,7 +123,11 @@ function Subject({ entry: { machine_id: machineId, resource, command, action } }
   if (machineId === undefined) return resource;
   if (resource !== undefined && action.startsWith('execution.')) {
     return (
-      <Link href={`/machines/${machineId}/executions/${resource}`} className="mono">
+      <Link
+        href={`/machines/${machineId}/executions/${resource}`}
+        className="mono"
+        title={command && commandText(command)}
+      >
         {command === undefined ? resource : commandText(command)}
       </Link>
     );

@@ -63,7 +63,7 @@ function BatchTable({ batches }: { batches: readonly Batch[] }) {
               <BatchStatus status={batch.status} />
             </td>
             <td>
-              <Link href={`/batches/${batch.batch_id}`} className="mono">
+              <Link href={`/batches/${batch.batch_id}`} className="mono" title={titleOf(batch)}>
                 {titleOf(batch)}
               </Link>
             </td>

@@ -66,7 +66,9 @@ function ScheduleTable({ schedules }: { schedules: readonly Schedule[] }) {
             <td>
               <Link href={`/schedules/${schedule.schedule_id}`}>{schedule.name ?? schedule.schedule_id}</Link>
             </td>
-            <td className="mono optional">{commandText(schedule.command)}</td>
+            <td className="mono optional" title={commandText(schedule.command)}>
+              {commandText(schedule.command)}
+            </td>
             <td className="optional">{timingText(schedule)}</td>
             <td>{schedule.next_run_at === undefined ? '–' : <Age at={schedule.next_run_at} />}</td>
           </tr>

@@ -33,10 +33,14 @@ export const machineRefusal = {
       case 'name_taken':
         return machineRefusal.nameTaken();
       case 'destroyed':
-        return invalidState(machine, MESSAGES.destroyed, {});
+        return machineRefusal.removed(machine);
       default:
         return invalidState(machine, MESSAGES[refusal], { reason: refusal });
     }
+  },
+
+  removed(machine: Machine): ApiError {
+    return invalidState(machine, MESSAGES.destroyed, {});
   },
 
   nameTaken(): ApiError {

@@ -12,6 +12,8 @@ import { replayedResource } from './idempotency.ts';
 import type { CreateExecution } from '../../../api/execution.ts';
 import { ApiError } from '../../../core/errors.ts';
 import type { Execution } from '../../../store/store.ts';
+import { machineRefusal } from '../replies/machine-refusal.ts';
+import { findMachine } from './lookup.ts';
 import type { CreateResult } from '../../control/control.ts';
 
 type Stdin = CreateRequest['stdin'];
@@ -141,14 +143,19 @@ function isPlainUrl(text: string): boolean {
 }
 
 /** Returns the created execution, or the id that an earlier request with this Idempotency-Key created. Throws for a refusal. */
-export function createdExecution(made: CreateResult, reply: FastifyReply): Execution | string {
+export async function createdExecution(
+  context: Parameters<typeof findMachine>[0],
+  machineId: string,
+  made: CreateResult,
+  reply: FastifyReply,
+): Promise<Execution | string> {
   switch (made.outcome) {
     case 'created':
       return made.execution;
     case 'machine_not_found':
       throw notFound('The machine does not exist.');
     case 'machine_removed':
-      throw new ApiError('INVALID_STATE', { message: 'The machine was removed.' });
+      throw machineRefusal.removed(await findMachine(context, machineId));
     case 'queue_full':
       throw new ApiError('RATE_LIMITED', {
         message: 'Too many executions wait for this machine (EXECPLANE_MAX_QUEUE). Try again later.',

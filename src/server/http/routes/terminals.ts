@@ -68,7 +68,7 @@ function createRoute(app: App, context: HttpContext): void {
         isTerminal: true,
         outputMode: 'stream',
       });
-      const created = createdExecution(made, reply);
+      const created = await createdExecution(context, machineId, made, reply);
       if (typeof created !== 'string') {
         const details = { machineId, resource: created.executionId, outcome: 'created' };
         context.audit.note(request, { action: 'terminal.create', ...details });

@@ -61,7 +61,7 @@ function createRoute(app: App, context: HttpContext): void {
         ...(trace === undefined ? {} : { trace }),
       });
       await pauseIfLarge(request);
-      const created = createdExecution(made, reply);
+      const created = await createdExecution(context, machineId, made, reply);
       if (typeof created === 'string')
         return send(await findExecution(context, { machine_id: machineId, execution_id: created }));
       const { executionId, command } = created;
