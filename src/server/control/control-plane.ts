@@ -87,11 +87,9 @@ const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };
 
 /** Constructs the control plane. `start` starts it, `stop` disposes of everything that it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
-  const { store, sealer } = deps;
+  const { store, sealer, logger: log, observer = observeAll([]), elsewhere = NOBODY } = deps;
   const clock = store.cluster && new ClusterClock();
   const now = deps.now ?? clock?.now ?? Date.now;
-  const log = deps.logger;
-  const observer = deps.observer ?? observeAll([]);
   // Reports that reach another server although the agent is connected here are found by a hint or a poll.
   const live: Live = new Live(store, { hearsAll: (id) => !store.cluster || sessions.ready(id) !== undefined });
   const commits = new CommitNotifier();
@@ -115,7 +113,6 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   });
   const limits = new TerminalLimits({ session: (machineId) => sessions.ready(machineId) });
   const local = new LocalCommands({ sessions, stdin, usage, limits });
-  const { elsewhere = NOBODY } = deps;
   const cluster =
     store.cluster &&
     clock &&
