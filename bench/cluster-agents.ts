@@ -1,5 +1,5 @@
 /**
- * Measures thousands of agents on three servers with one PostgreSQL: memory, writes of idle agents, dispatch from any server, and the
+ * Measures thousands of agents on several servers with one PostgreSQL: memory, writes of idle agents, dispatch from any server, and the
  * reconnects after one server and after all were killed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import { Fleet } from './floors/fleet.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { inParallel, percentile, say, seconds, TINY } from './rounds.ts';
 
-const SERVERS = 3;
+const SERVERS = Number(process.env['BENCH_SERVERS'] ?? 3);
 const AGENTS = TINY ? 20 : Number(process.env['BENCH_AGENTS'] ?? 10_000);
 const DISPATCHES = TINY ? 40 : 5000;
 const IDLE_S = TINY ? 1 : 40;
@@ -57,15 +57,29 @@ async function backAfter(links: Fleet): Promise<void> {
 
 /** Measures the cost of idle agents: the rows written for them, the write-ahead log, and the processor time of the database. */
 async function idle(): Promise<Record<string, number>> {
-  const [since, wal, cpu] = [await transactionId(), await walBytes(), cpuNow()];
+  const [since, wal, cpu, before] = [await transactionId(), await walBytes(), cpuNow(), await transactions()];
   await sleep(IDLE_S * 1000);
-  const [written, logged, now] = [await machinesWritten(since), await walBytes(), cpuNow()];
+  const [written, logged, now, after] = [
+    await machinesWritten(since),
+    await walBytes(),
+    cpuNow(),
+    await transactions(),
+  ];
   return {
     machine_rows_written: written,
     wal_bytes_a_second: (logged - wal) / IDLE_S,
+    transactions_a_second: (after - before) / IDLE_S,
     servers_percent_of_a_core: (now.servers - cpu.servers) / (IDLE_S * 10),
     database_percent_of_a_core: (now.database - cpu.database) / (IDLE_S * 10),
   };
+}
+
+/** Returns the transactions of the database so far, reads included. PostgreSQL's counts are delayed by a second. */
+async function transactions(): Promise<number> {
+  const [row] = await ask<{ count: string }>(
+    'SELECT xact_commit + xact_rollback AS count FROM pg_stat_database WHERE datname = current_database()',
+  );
+  return Number(row?.count);
 }
 
 /** Returns the number of machines whose row was written by the transaction or a later one. PostgreSQL's own counts are delayed. */

@@ -18,6 +18,12 @@ const MACHINE = 'dm-bench';
 const MACHINES = TINY ? 5 : 47;
 /** A machine without an agent: its executions stay queued. */
 const ABSENT = 'dm-absent';
+/** `isLinked`: EXECPLANE_CLUSTER_ADDRESS is set. */
+const CLUSTERS = [
+  { servers: 1, isLinked: false },
+  { servers: 3, isLinked: false },
+  { servers: 3, isLinked: true },
+];
 const OUTPUT_BYTES = TINY ? 1_000_000 : 64_000_000;
 const SETTINGS = {
   EXECPLANE_LOG_LEVEL: 'warn',
@@ -36,7 +42,8 @@ interface Setup {
 /** The cost of a contender, summed over its rounds. */
 interface Cost {
   executions: number;
-  cpuMs: number;
+  serversMs: number;
+  databaseMs: number;
   walBytes: number;
   transactions: number;
 }
@@ -51,12 +58,12 @@ const costs = new Map<string, Cost>();
 
 try {
   await joinFleet(deployment.server, deployment.server.url);
-  for (const servers of SERVERS) {
-    const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true });
+  for (const { servers, isLinked } of CLUSTERS.filter((cluster) => SERVERS.includes(cluster.servers))) {
+    const cluster = await TestCluster.start({ servers, settings: SETTINGS, isDurable: true, isLinked });
     clusters.push(cluster);
     await cluster.join(MACHINE);
     await joinFleet(cluster.server(0), cluster.balancer.url);
-    const name = `PostgreSQL, ${servers} ${servers === 1 ? 'server' : 'servers'}`;
+    const name = `PostgreSQL, ${servers} ${servers === 1 ? 'server' : 'servers'}${isLinked ? ', linked' : ''}`;
     setups.push({ ...setupOf(name, cluster.servers), cluster });
   }
   for (const { apis } of setups) await apis[0]?.post('/v1/machines', { machine_id: ABSENT });
@@ -91,7 +98,7 @@ function setupOf(name: string, servers: readonly ServerUnderTest[]): Setup {
 
 function executions(setup: Setup, width: number): Contender {
   const own: number[] = [];
-  const cost: Cost = { executions: 0, cpuMs: 0, walBytes: 0, transactions: 0 };
+  const cost: Cost = { executions: 0, serversMs: 0, databaseMs: 0, walBytes: 0, transactions: 0 };
   const labelOf = (name: string): string => `executions, ${width} at a time: ${name}`;
   times.set(labelOf(setup.name), own);
   costs.set(labelOf(setup.name), cost);
@@ -108,7 +115,8 @@ function executions(setup: Setup, width: number): Contender {
     const [done, rate] = [own.length, await perSecond(width, SLICE_MS, task, own)];
     const after = await spent(setup);
     cost.executions += own.length - done;
-    for (const name of ['cpuMs', 'walBytes', 'transactions'] as const) cost[name] += after[name] - before[name];
+    for (const name of ['serversMs', 'databaseMs', 'walBytes', 'transactions'] as const)
+      cost[name] += after[name] - before[name];
     return rate;
   });
 }
@@ -156,16 +164,19 @@ function apiOf({ apis }: Setup, turn: number): Requests {
 
 /** Returns the processor time and log bytes of the servers and the database so far. */
 async function spent({ servers, cluster }: Setup): Promise<Omit<Cost, 'executions'>> {
-  const ofServers = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
-  if (cluster === undefined) return { cpuMs: ofServers, walBytes: 0, transactions: 0 };
+  const serversMs = servers.reduce((sum, server) => sum + cpuMs(server.process.pid), 0);
+  if (cluster === undefined) return { serversMs, databaseMs: 0, walBytes: 0, transactions: 0 };
   const text = `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal, xact_commit AS transactions
     FROM pg_stat_database WHERE datname = current_database()`;
   const [row] = await cluster.postgres.query<{ wal: string; transactions: string }>(text);
-  const ofDatabase = cpuMsWithChildren(cluster.postgres.pid);
-  return { cpuMs: ofServers + ofDatabase, walBytes: Number(row?.wal), transactions: Number(row?.transactions) };
+  const databaseMs = cpuMsWithChildren(cluster.postgres.pid);
+  return { serversMs, databaseMs, walBytes: Number(row?.wal), transactions: Number(row?.transactions) };
 }
 
-function perExecution({ executions: count, cpuMs: cpu, walBytes, transactions }: Cost): Record<string, number> {
-  const own = { cpu_us: (cpu * 1000) / count };
-  return walBytes === 0 ? own : { ...own, wal_bytes: walBytes / count, transactions: transactions / count };
+function perExecution(cost: Cost): Record<string, number> {
+  const { executions: count, serversMs, databaseMs, walBytes, transactions } = cost;
+  const own = { servers_cpu_us: (serversMs * 1000) / count };
+  if (walBytes === 0) return own;
+  const database = { database_cpu_us: (databaseMs * 1000) / count, wal_bytes: walBytes / count };
+  return { ...own, ...database, transactions: transactions / count };
 }

@@ -1,19 +1,23 @@
 /** The server's settings: one table. The environment, the CLI's flags and the documentation are derived from it. */
-import { type Static, type TSchema, Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../node/config-error.ts';
 import { readGroupScopes } from './group-scopes.ts';
+import {
+  ADMIN_KEY,
+  DATABASE_URL,
+  type Described,
+  expectation,
+  PEER_ADDRESS,
+  PUBLIC_URL,
+  parseSetting,
+} from './setting-values.ts';
 import { readTrustedProxies } from './trusted-proxies.ts';
 
 const Count = (description: string, fallback: number, range: { minimum?: number; maximum?: number } = {}) =>
   Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, ...range, default: fallback, description });
 const Text = (description: string, options: { default?: string; pattern?: string } = {}) =>
   Type.String({ minLength: 1, ...options, description });
-
-/** Shorter keys can be guessed. */
-const ADMIN_KEY = '^[!-~]{16,}$';
-const PUBLIC_URL = '^https?://[^ ]+$';
-const DATABASE_URL = '^postgres(ql)?://';
 
 /** Settings whose values never appear in an error. */
 const SECRETS = new Set<string>(['apiKey', 'databaseUrl']);
@@ -32,6 +36,12 @@ const ServerConfigSchema = Type.Object({
   secretKeyFile: Type.Optional(
     Text(
       'File with the secret key, 32 bytes in base64url. All servers of a database need the same key. Unset: the server makes secret.key in its data directory.',
+    ),
+  ),
+  clusterAddress: Type.Optional(
+    Text(
+      'HOST:PORT at which the other servers of its PostgreSQL database reach this one, and on which it listens for them. Unset: everything between servers goes through the database, at more than twice the cost.',
+      { pattern: PEER_ADDRESS },
     ),
   ),
   publicUrl: Type.Optional(
@@ -191,7 +201,6 @@ export interface Setting {
   description: string;
 }
 
-type Described = TSchema & { default?: unknown; description?: string; type?: string };
 const SCHEMAS = Object.entries(ServerConfigSchema.properties) as [keyof ServerConfig, Described][];
 
 /** All settings of the server, in the order in which the CLI and the documentation show them. */
@@ -233,6 +242,9 @@ export function readServerConfig(
     );
   }
   if (complete.databaseUrl !== undefined) assertShared(complete);
+  else if (complete.clusterAddress !== undefined) {
+    throw new ConfigError('EXECPLANE_CLUSTER_ADDRESS: needs EXECPLANE_DATABASE_URL: servers on SQLite have no others');
+  }
   assertOpenIdConnect(complete);
   readTrustedProxies(complete.trustProxy);
   return complete;
@@ -278,23 +290,4 @@ export function readHookEnvironment(
 
 function words(property: string): string[] {
   return property.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
-}
-
-/** Parses a value by the type of its setting. A value that does not parse stays text, so that its check fails. */
-function parseSetting(schema: Described, raw: string): string | number | boolean {
-  if (schema.type === 'integer' && /^[0-9]{1,16}$/.test(raw)) return Number(raw);
-  if (schema.type === 'boolean' && (raw === 'true' || raw === 'false')) return raw === 'true';
-  return raw;
-}
-
-function expectation(
-  schema: Described & { pattern?: string; minimum?: number; maximum?: number; enum?: readonly string[] },
-): string {
-  if (schema.type === 'integer') return `must be an integer from ${schema.minimum} to ${schema.maximum}`;
-  if (schema.type === 'boolean') return 'must be true or false';
-  if (schema.enum !== undefined) return `must be one of ${schema.enum.join(', ')}`;
-  if (schema.pattern === PUBLIC_URL) return 'must be a URL such as https://execplane.example.com';
-  if (schema.pattern === ADMIN_KEY) return 'must be at least 16 characters of printable ASCII without spaces';
-  if (schema.pattern === DATABASE_URL) return 'must be a URL such as postgres://USER@HOST:5432/DATABASE';
-  return 'must not be empty';
 }

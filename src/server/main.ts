@@ -9,6 +9,7 @@ import { readHookEnvironment, type ServerConfig } from './config.ts';
 import { buildSchedules } from './control/schedules/schedules.ts';
 import { BatchRunner } from './control/batches/batch-runner.ts';
 import type { ChangedElsewhere } from './control/cluster/cluster.ts';
+import { readPeerAddress } from './control/cluster/links/peer-socket.ts';
 import { buildControlPlane, type RunningControlPlane } from './control/control-plane.ts';
 import { observeAll } from './control/execution-observer.ts';
 import { capabilitiesOf, Lifecycle } from './control/lifecycle/lifecycle.ts';
@@ -79,16 +80,16 @@ export async function startServer(
   const now = () => control.now();
   const secret = await webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys });
   const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
-  const counts = startExecutionCounts({ store, logger, now: Date.now });
-  const callbackDue = () => webhooks.wake();
+  const counts = startExecutionCounts({ store, logger, now });
   const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
   const schedules = buildSchedules({ store, batches, sealer, log: logger, now });
-  const elsewhere: ChangedElsewhere = {
-    status: (machineId) => lifecycle.changedElsewhere(machineId),
-    batch: (batchId) => batches.changedElsewhere(batchId),
-  };
+  const elsewhere = changesElsewhere({ lifecycle: () => lifecycle, batches });
+  const peers = { address: readPeerAddress(config.clusterAddress), key: serverKeys.peerKey, version };
   const control: RunningControlPlane = buildControlPlane(
-    { ...{ store, sealer, logger, callbackDue, elsewhere }, observer: observeAll([observer, counts]) },
+    {
+      ...{ store, sealer, logger, callbackDue: () => webhooks.wake(), elsewhere, peers },
+      observer: observeAll([observer, counts]),
+    },
     { ...controlSettings(config), capabilities: capabilitiesOf(providers), version },
   );
   const lifecycle: Lifecycle = new Lifecycle({
@@ -150,6 +151,14 @@ export async function runServer(config: ServerConfig): Promise<void> {
   memoryReturn.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** Passes the changes that other servers announce to the parts of this one that wait for them. */
+function changesElsewhere(parts: { lifecycle: () => Lifecycle; batches: BatchRunner }): ChangedElsewhere {
+  return {
+    status: (machineId) => parts.lifecycle().changedElsewhere(machineId),
+    batch: (batchId) => parts.batches.changedElsewhere(batchId),
+  };
 }
 
 /** Starts the tasks that limit the size of the database. */

@@ -51,6 +51,8 @@ export interface ServerKeys {
   ticketKey: Buffer;
   /** Secret that signs callbacks if several servers share a database. */
   webhookSecret: string;
+  /** Servers of one database prove to each other with it that they belong together: 32 bytes. */
+  peerKey: Buffer;
   /** Identifies the key without revealing it: servers of one database compare it. */
   fingerprint: Buffer;
 }
@@ -90,6 +92,7 @@ export function serverKeysFrom(master: Buffer): ServerKeys {
     signInKey: derive(master, 'console sign-in'),
     ticketKey: derive(master, 'terminal ticket'),
     webhookSecret: `whsec_${derive(master, 'webhook').toString('base64')}`,
+    peerKey: derive(master, 'peer'),
     fingerprint: derive(master, 'fingerprint'),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run test:chaos -- --seeds 50 [--seed 1] [--ms 5000] [--logs DIR] [--cluster]` runs many seeds, one after the other, also after
- * a failed seed. With `--cluster` the run uses three servers on one PostgreSQL.
+ * a failed seed. With `--cluster` the run uses three servers on one PostgreSQL: 25 seeds with connections between them, then 25 without.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +28,7 @@ const failed: number[] = [];
 let executions = 0;
 let lost = 0;
 let deployment: ClusterDeployment | undefined;
+let deployments = 0;
 
 for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
   const began = performance.now();
@@ -54,10 +55,11 @@ console.log(
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 async function playCluster(seed: number): Promise<ChaosResult> {
-  deployment ??= await ClusterDeployment.start();
+  deployment ??= await ClusterDeployment.start({ isLinked: deployments % 2 === 0 });
   const result = await runClusterChaos(deployment, seed, Number(values.ms));
   if (result.faults.length > 0 || (seed - first + 1) % SEEDS_A_DEPLOYMENT === 0) {
     await deployment.dispose();
+    deployments += 1;
     deployment = undefined;
   }
   return result;

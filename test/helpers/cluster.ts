@@ -26,13 +26,22 @@ export class TestCluster {
     this.client = new Client(p.balancer.url, this.server(0).key);
   }
 
-  static async start(p: { servers: number; settings?: Settings; isDurable?: boolean }): Promise<TestCluster> {
+  /** `isLinked`: whether the servers have connections to each other (default: yes). */
+  static async start(p: {
+    servers: number;
+    settings?: Settings;
+    isDurable?: boolean;
+    isLinked?: boolean;
+  }): Promise<TestCluster> {
     const dir = makeDirectory('cluster');
     const postgres = await TestPostgres.start({ keepsCommits: true, isDurable: p.isDurable === true });
     const settings = await sharedSettings(dir, postgres, p.settings);
     const servers: ServerUnderTest[] = [];
     for (let index = 0; index < p.servers; index += 1) {
-      const own = { EXECPLANE_DATA_DIR: join(dir, `server-${index}`) };
+      const own = {
+        EXECPLANE_DATA_DIR: join(dir, `server-${index}`),
+        ...(p.isLinked !== false && { EXECPLANE_CLUSTER_ADDRESS: '127.0.0.1:0' }),
+      };
       servers.push(await ServerUnderTest.start(dir, { ...settings, ...own }));
     }
     return new TestCluster({ dir, postgres, servers, balancer: await Balancer.start(servers.map(({ port }) => port)) });

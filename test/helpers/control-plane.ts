@@ -7,12 +7,10 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import type { PeerSettings } from '../../src/server/control/cluster/cluster.ts';
 import type { CreateRequest } from '../../src/server/control/control.ts';
-import {
-  buildControlPlane,
-  type ControlPlaneConfig,
-  type RunningControlPlane,
-} from '../../src/server/control/control-plane.ts';
+import type { ControlPlaneConfig } from '../../src/server/control/control-config.ts';
+import { buildControlPlane, type RunningControlPlane } from '../../src/server/control/control-plane.ts';
 import { createUpgradeHandler, hashSecret } from '../../src/server/http/agents/authentication.ts';
 import { serverKeysFrom } from '../../src/server/seal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/store.ts';
@@ -39,6 +37,8 @@ export interface PlaneOptions {
   directory?: string;
   logger?: Logger;
   callbackDue?: () => void;
+  /** Connections to other servers. */
+  peers?: PeerSettings;
 }
 
 export class TestPlane {
@@ -63,8 +63,9 @@ export class TestPlane {
     const directory = options.directory ?? temporaryDirectory('plane');
     const opened = openSqliteStore({ path: join(directory, 'execplane.db') });
     const store = options.wrap?.(opened) ?? opened;
-    const { logger = pino({ level: 'silent' }), callbackDue } = options;
-    const deps = { store, sealer: KEYS.sealer, logger, ...(callbackDue !== undefined && { callbackDue }) };
+    const { logger = pino({ level: 'silent' }), callbackDue, peers } = options;
+    const optional = { ...(callbackDue !== undefined && { callbackDue }), ...(peers !== undefined && { peers }) };
+    const deps = { store, sealer: KEYS.sealer, logger, ...optional };
     const control = buildControlPlane(deps, { ...CONFIG, ...options.config });
     const server = createServer();
     const guard = { store, log: logger, control, maxFrameBytes: AGENT_LIMITS.helloBytes, requireCertificate: false };

@@ -1,5 +1,5 @@
 /** Several servers on one store, with hints in memory. Tests can lose hints and declare servers dead. */
-import type { ClusterStore, Hint, HintListener, Order, Store } from '../../src/store/store.ts';
+import type { ClusterStore, Hint, HintListener, LivingReplica, Order, Store } from '../../src/store/store.ts';
 
 interface Held {
   replicaId: number;
@@ -28,6 +28,7 @@ export class MemoryCluster {
   readonly #listeners = new Map<number, HintListener>();
   readonly #inbox: InboxRow[] = [];
   readonly #live = new Set<number>();
+  readonly #addresses = new Map<number, string>();
   #lastReplica = 0;
   #lastOrder = 0;
   /** Whether hints are lost. */
@@ -96,6 +97,11 @@ export class MemoryCluster {
     }
   }
 
+  #living(replicaId: number): LivingReplica {
+    const address = this.#addresses.get(replicaId);
+    return { replicaId, ...(address !== undefined && { address }) };
+  }
+
   #register(): number {
     this.#lastReplica += 1;
     this.#live.add(this.#lastReplica);
@@ -120,14 +126,19 @@ export class MemoryCluster {
       get replicaId() {
         return id();
       },
-      heartbeat: async () => {
+      heartbeat: async ({ address }) => {
         p.reached();
         const alive = this.#live.has(id());
         if (!alive) p.registerAnew();
+        if (address !== undefined) this.#addresses.set(id(), address);
+        const others = [...this.#live]
+          .filter((replicaId) => replicaId !== id())
+          .map((replicaId) => this.#living(replicaId));
         return {
           outcome: alive ? 'alive' : 'reaped',
           live: this.#live.size,
           isAlone: alive && this.#live.size === 1,
+          others,
           clockOffsetMs: this.clockOffsetMs,
         };
       },

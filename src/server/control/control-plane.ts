@@ -1,70 +1,27 @@
 /** Constructs the control plane, which implements the interface for the HTTP routes (control.ts) and serves authenticated agents. */
-import type { Logger } from 'pino';
 import { ApiError } from '../../core/errors.ts';
-import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import { isTerminal } from '../../core/execution.ts';
 import type { Execution, Store } from '../../store/store.ts';
-import type { Sealer } from '../seal.ts';
 import { ConcurrencyLimiter } from './agents/concurrency-limiter.ts';
 import { AGENT_LIMITS } from './agents/limits.ts';
 import { ReportBudget, ReportGaps } from './agents/report-intake.ts';
 import type { AdmittedAgent } from './agents/session-deps.ts';
 import { AgentSessions } from './agents/sessions.ts';
+import type { ExecutionCreator } from './commands/create-request.ts';
 import type { ControlPlane } from './control.ts';
+import type { ControlPlaneConfig, ControlPlaneDeps } from './control-config.ts';
 import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
-import type { ArtifactSettings } from './agents/start-frame.ts';
-import { type ExecutionObserver, observeAll } from './execution-observer.ts';
+import { observeAll } from './execution-observer.ts';
 import { callbackListener, type CommitListener, CommitNotifier } from './live/commit-notifier.ts';
 import { type Listener, Live } from './live/live.ts';
-import { type ChangedElsewhere, type ChangeHint, Cluster } from './cluster/cluster.ts';
+import { type ChangedElsewhere, type ChangeHint, Cluster, type PeerSettings } from './cluster/cluster.ts';
 import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
 import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
 import { TerminalLimits } from './commands/terminal-limits.ts';
 import { UsageQueries } from './commands/usage-queries.ts';
-
-export interface ControlPlaneConfig {
-  /** Default time for which an execution may wait for its start, ms. */
-  queueTtlMs: number;
-  /** Time for which an agent may be offline before its commands are lost, ms. */
-  agentLostAfterMs: number;
-  /** Bytes kept of each stream. */
-  maxOutputBytes: number;
-  /** Unread bytes of a stream in stream mode above which the command waits, and the time to wait for a reader, ms. */
-  streamBufferBytes: number;
-  streamIdleMs: number;
-  artifacts: ArtifactSettings;
-  /** Time between SIGTERM and SIGKILL when cancelling, ms. */
-  cancelGraceMs: number;
-  /** Executions that may wait for one machine. */
-  queueLimit?: number;
-  /** Bytes of requests that may wait for one machine, and of one API key on all machines. */
-  maxQueuedBytes?: number;
-  maxQueuedBytesPerKey?: number;
-  /** The capabilities of providers: an execution wakes a machine that was put to sleep. */
-  capabilities?: Capabilities;
-  /** A terminal without a client is closed after this time, ms. */
-  terminalDetachedMs?: number;
-  heartbeatMs?: number;
-  /** Control frames of one agent each second. */
-  maxFramesPerSecond?: number;
-  /** The version of this server, sent to agents. */
-  version: string;
-}
-
-export interface ControlPlaneDeps {
-  store: Store;
-  sealer: Sealer;
-  logger: Logger;
-  /** ms since the epoch. */
-  now?: () => number;
-  /** Called when an execution with a callback_url has ended. */
-  callbackDue?: () => void;
-  observer?: ExecutionObserver;
-  elsewhere?: ChangedElsewhere;
-}
 
 export interface RunningControlPlane extends ControlPlane {
   /** ms since the epoch, by the clock that all servers share. */
@@ -83,11 +40,13 @@ export interface RunningControlPlane extends ControlPlane {
 /** Default time after which a terminal without a client is closed, ms. */
 const DETACHED_MS = 24 * 3600 * 1000;
 
+/** No connections to other servers. */
+const ALONE: PeerSettings = { address: undefined, key: Buffer.alloc(0), version: '' };
 const NOBODY: ChangedElsewhere = { status: () => {}, batch: () => {} };
 
 /** Constructs the control plane. `start` starts it, `stop` disposes of everything that it owns. */
 export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneConfig): RunningControlPlane {
-  const { store, sealer, logger: log, observer = observeAll([]), elsewhere = NOBODY } = deps;
+  const { store, sealer, logger: log, observer = observeAll([]), elsewhere = NOBODY, peers = ALONE } = deps;
   const clock = store.cluster && new ClusterClock();
   const now = deps.now ?? clock?.now ?? Date.now;
   // Reports that reach another server although the agent is connected here are found by a hint or a poll.
@@ -99,6 +58,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     ...{ store, sealer, commits, stdin, usage, observer, log, now },
     handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
     probe: (machineId) => machines.probe(machineId),
+    placeChanged: (machineId) => cluster?.placeChanged(machineId),
     reportBudget: new ReportBudget(),
     reportGaps: new ReportGaps(),
     settings: {
@@ -113,15 +73,17 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   });
   const limits = new TerminalLimits({ session: (machineId) => sessions.ready(machineId) });
   const local = new LocalCommands({ sessions, stdin, usage, limits });
-  const cluster =
+  const creator: ExecutionCreator = { create: (request, attempt) => dispatcher.create(request, attempt) };
+  const cluster: Cluster | undefined =
     store.cluster &&
     clock &&
-    new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log, elsewhere } });
+    new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log, elsewhere, creator, peers } });
   const machines: MachineCommands = cluster?.machines ?? local;
   const { agentLostAfterMs, streamIdleMs } = config;
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({
     ...{ store, sessions, machines, sealer, now, commits, observer },
+    servers: () => cluster?.live ?? 1,
     settings: {
       queueTtlMs: config.queueTtlMs,
       queueLimit: config.queueLimit ?? 10_000,
@@ -137,7 +99,8 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   if (cluster !== undefined) commits.add(cluster.commits);
   const { callbackDue } = deps;
   if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
-  const parts = { store, now, commits, live, machines, dispatcher, sessions, deadlines, cluster, limits };
+  const creates = cluster?.creator ?? dispatcher;
+  const parts = { store, now, commits, live, machines, dispatcher, creates, sessions, deadlines, cluster, limits };
   const control = new LocalControlPlane(parts, { log, detachedMs: config.terminalDetachedMs ?? DETACHED_MS });
   commits.add(limits);
   commits.add(control.terminals);
@@ -151,6 +114,7 @@ interface Parts {
   live: Live;
   machines: MachineCommands;
   dispatcher: Dispatcher;
+  creates: ExecutionCreator;
   sessions: AgentSessions;
   deadlines: Deadlines;
   /** Absent: this is the only server on its database. */
@@ -214,7 +178,7 @@ class LocalControlPlane implements RunningControlPlane {
   }
 
   create(request: Ask<'create'>): ReturnType<ControlPlane['create']> {
-    return this.#parts.dispatcher.create(request);
+    return this.#parts.creates.create(request);
   }
 
   async cancel(p: Ask<'cancel'>): ReturnType<ControlPlane['cancel']> {

@@ -3,40 +3,12 @@
  * control-plane.ts.
  */
 import type { TerminalCommands } from './terminals/terminal-commands.ts';
-import type { Limits, TerminalSize } from '../../core/launch-options.ts';
-import type { Context } from '@opentelemetry/api';
-import type { DeclaredArtifact } from '../../core/artifact.ts';
 import type { UsagePayload } from '../../core/report.ts';
-import type { CancelOutcome, CreateOutcome, Execution, OnBehalf } from '../../store/store.ts';
+import type { CancelOutcome, Execution, OnBehalf } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
+import type { CreateRequest, CreateResult } from './commands/create-request.ts';
 
-/** A create request after validation. */
-export interface CreateRequest extends OnBehalf {
-  machineId: string;
-  command: readonly string[];
-  stdin: { mode: 'none' } | { mode: 'fixed'; bytes: Buffer } | { mode: 'open' };
-  env: Readonly<Record<string, string>>;
-  cwd?: string;
-  user?: string;
-  /** Absent: no limit. */
-  timeoutMs?: number;
-  /** Absent: the server's setting. */
-  startWithinMs?: number;
-  callbackUrl?: string;
-  /** Absent: output is kept up to a limit. */
-  outputMode?: 'stream';
-  tty?: TerminalSize;
-  limits?: Limits;
-  /** Runs on a terminal (`command`: its shell, or nothing). */
-  isTerminal?: true;
-  declaredArtifacts?: readonly DeclaredArtifact[];
-  createdBy: string;
-  /** The span of the request, if it is traced. */
-  trace?: Context;
-}
-
-/** `key_queue_full`: the waiting requests of its API key, on all machines, are too large together. */
-export type CreateResult = CreateOutcome | { outcome: 'key_queue_full' };
+export type { CreateRequest, CreateResult } from './commands/create-request.ts';
 
 /** The control plane. Commands that terminals use as well are in TerminalCommands. */
 export interface ControlPlane extends TerminalCommands {

@@ -1,19 +1,22 @@
 /** Creates and dispatches executions. The dispatch is committed before the start is sent; without a free slot the execution waits. */
-import { customAlphabet } from 'nanoid';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import { queuedBytesOf } from '../../core/decisions/queue.ts';
-import type { CreateOutcome, NewExecution, Store } from '../../store/store.ts';
+import type { CreateOutcome, ExistingExecution, NewExecution, Store } from '../../store/store.ts';
 import type { Sealer, SecretInput } from '../seal.ts';
 import type { AgentSessions } from './agents/sessions.ts';
 import type { PendingStart } from './agents/start-queue.ts';
-import type { CreateRequest, CreateResult } from './control.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
 import type { CommitListener } from './live/commit-notifier.ts';
+import {
+  type CreateAttempt,
+  type CreateRequest,
+  type CreateResult,
+  type ExecutionCreator,
+  newExecutionId,
+} from './commands/create-request.ts';
 import type { MachineCommands } from './commands/machine-commands.ts';
 import { QueuedBytes } from './queued-bytes.ts';
 
-/** 16 letters and digits: 95 random bits, legal at the end of an id. */
-const randomPart = customAlphabet('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', 16);
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
@@ -23,6 +26,8 @@ export interface DispatchDeps {
   sealer: Pick<Sealer, 'sealInTurns'>;
   /** ms since the epoch. */
   now: () => number;
+  /** Number of servers that share the load. */
+  servers: () => number;
   settings: {
     queueTtlMs: number;
     queueLimit: number;
@@ -38,25 +43,28 @@ export interface DispatchDeps {
 }
 
 /** Creates executions, and dispatches them to a connected agent with a free slot. */
-export class Dispatcher {
+export class Dispatcher implements ExecutionCreator {
   readonly #deps: DispatchDeps;
   readonly #queuedBytes: QueuedBytes;
 
   constructor(deps: DispatchDeps) {
     this.#deps = deps;
-    this.#queuedBytes = new QueuedBytes(deps.store, deps.settings.queueBytesPerKey, deps.now);
+    const { now, servers, settings } = deps;
+    this.#queuedBytes = new QueuedBytes(deps.store, { limit: settings.queueBytesPerKey, now, servers });
   }
 
   /** Commits a new execution. It is dispatched in the same transaction if the agent has a free slot and no other execution waits. */
-  async create(request: CreateRequest): Promise<CreateResult> {
+  async create(request: CreateRequest, attempt?: CreateAttempt): Promise<CreateResult> {
     const { store, sessions, settings } = this.#deps;
     const { machineId } = request;
     const now = this.#deps.now();
     const input = inputOf(request);
-    const execution = await this.#newExecution(request, input, now);
+    const executionId = attempt?.executionId ?? newExecutionId(request, now);
+    const execution = await this.#newExecution(request, { executionId, input, now });
+    const mayExist = attempt?.mayExist === true;
     const { queueLimit, queueBytes, capabilities } = settings;
     const limits = { queueLimit, queueBytes };
-    const common = { execution, now, capabilities, ...limits, ...pick(request, 'actor', 'idempotency') };
+    const common = { execution, mayExist, now, capabilities, ...limits, ...pick(request, 'actor', 'idempotency') };
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {
@@ -82,7 +90,9 @@ export class Dispatcher {
     return this.#queuedBytes.admits(createdBy, bytes);
   }
 
-  #created(outcome: CreateOutcome, request: CreateRequest): CreateOutcome {
+  #created(outcome: CreateOutcome | ExistingExecution, request: CreateRequest): CreateOutcome {
+    // The server that made it has announced it.
+    if (outcome.outcome === 'existing') return { ...outcome, outcome: 'created' };
     if (outcome.outcome !== 'created') return outcome;
     const { execution } = outcome;
     this.#deps.observer.created(execution, request);
@@ -94,7 +104,10 @@ export class Dispatcher {
     return outcome;
   }
 
-  async #newExecution(request: CreateRequest, input: SecretInput, now: number): Promise<NewExecution> {
+  async #newExecution(
+    request: CreateRequest,
+    { executionId, input, now }: { executionId: string; input: SecretInput; now: number },
+  ): Promise<NewExecution> {
     const {
       actor,
       idempotency,
@@ -104,7 +117,6 @@ export class Dispatcher {
       startWithinMs = this.#deps.settings.queueTtlMs,
       ...fields
     } = request;
-    const executionId = freshId(request.isTerminal ? 'term' : 'ex', now);
     const sealedInput = await this.#deps.sealer.sealInTurns(executionId, input);
     return {
       ...fields,
@@ -115,11 +127,6 @@ export class Dispatcher {
       ...(sealedInput !== undefined && { sealedInput }),
     };
   }
-}
-
-/** Returns a new id. Ids of about the same time are adjacent in the index, so that a create changes its newest page only. */
-function freshId(prefix: 'ex' | 'term', now: number): string {
-  return `${prefix}-${now.toString(36)}${randomPart()}`;
 }
 
 function inputOf(request: CreateRequest): SecretInput {

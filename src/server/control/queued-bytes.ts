@@ -1,61 +1,87 @@
-/** Limits the bytes of the waiting requests of one API key on all machines together. */
+/** Limits the bytes of the waiting requests of one API key on all machines together, whichever server they came to. */
 import type { Store } from '../../store/store.ts';
 
 /** Time for which a refused key is refused again without reading the store, ms. */
 const REFUSED_MS = 1000;
 /** Maximum number of keys in memory. Servers have far fewer. */
 const MAX_KEYS = 10_000;
+/** With several servers: time for which a read of the store counts, ms, and the part of the limit that a server may add until then. */
+const SHARED_READ_MS = 1000;
+const SHARE = 1 / 16;
 
 /** The sum for one API key. */
 interface Known {
-  /** Waiting bytes when the store was last read, plus those of all requests admitted since. */
-  bytes: number;
+  /** Waiting bytes on all servers when the store was last read. */
+  stored: number;
+  /** Bytes of the requests that were admitted here since. */
+  added: number;
+  /** Time of that read, ms. */
+  readAt: number;
   /** Requests are refused until this time, ms. */
   refusedUntil: number;
 }
 
+export interface QueuedBytesOptions {
+  /** Bytes of one key. */
+  limit: number;
+  /** ms since the epoch. */
+  now: () => number;
+  /** Number of servers that admit requests, at least one. */
+  servers: () => number;
+}
+
 /**
  * Adds up the bytes that each key leaves waiting. Requests that leave the queue are not subtracted: the store is read again only when the sum
- * reaches the limit. Each server counts its own requests, so that a key may reach the limit on each server.
+ * reaches the limit. Each of several servers admits its part of the limit without a read, and from then on a sixteenth after each read, so
+ * that all together exceed the limit by at most a sixteenth for each other server.
  */
 export class QueuedBytes {
   readonly #store: Pick<Store, 'queuedBytes'>;
-  readonly #limit: number;
-  readonly #now: () => number;
+  readonly #options: QueuedBytesOptions;
   readonly #known = new Map<string, Known>();
 
-  constructor(store: Pick<Store, 'queuedBytes'>, limit: number, now: () => number) {
+  constructor(store: Pick<Store, 'queuedBytes'>, options: QueuedBytesOptions) {
     this.#store = store;
-    this.#limit = limit;
-    this.#now = now;
+    this.#options = options;
   }
 
   /** Counts a request of `bytes` bytes, and returns whether it may wait. A request larger than the limit may wait alone. */
   async admits(createdBy: string, bytes: number): Promise<boolean> {
-    const known = this.#known.get(createdBy) ?? (await this.#ask(createdBy));
-    if (known.refusedUntil > this.#now()) return false;
-    if (known.bytes > 0 && known.bytes + bytes > this.#limit) {
-      const before = known.bytes;
-      const waiting = await this.#store.queuedBytes({ createdBy });
-      // Requests admitted meanwhile may be missing in the sum that was read.
-      known.bytes = waiting + Math.max(0, known.bytes - before);
-      if (known.bytes > 0 && known.bytes + bytes > this.#limit) {
-        known.refusedUntil = this.#now() + REFUSED_MS;
-        return false;
-      }
+    const { limit, now } = this.#options;
+    const last = this.#known.get(createdBy);
+    if (last !== undefined && last.refusedUntil > now()) return false;
+    const known = last !== undefined && this.#covers(last, bytes) ? last : await this.#read(createdBy);
+    const waiting = known.stored + known.added;
+    if (waiting > 0 && waiting + bytes > limit) {
+      known.refusedUntil = now() + REFUSED_MS;
+      return false;
     }
-    known.bytes += bytes;
+    known.added += bytes;
     return true;
   }
 
-  /** Reads the waiting bytes of a key for the first time since the start of the server. */
-  async #ask(createdBy: string): Promise<Known> {
-    const bytes = await this.#store.queuedBytes({ createdBy });
+  /** Whether the request may wait without another read of the store. */
+  #covers({ stored, added, readAt }: Known, bytes: number): boolean {
+    const { limit, now, servers } = this.#options;
+    const sum = stored + added + bytes;
+    if (sum <= limit / servers()) return true;
+    if (servers() === 1) return stored + added === 0;
+    return sum <= limit && added + bytes <= limit * SHARE && now() - readAt < SHARED_READ_MS;
+  }
+
+  /** Reads the waiting bytes of a key. */
+  async #read(createdBy: string): Promise<Known> {
+    const { now } = this.#options;
+    const before = this.#known.get(createdBy)?.added ?? 0;
+    const stored = await this.#store.queuedBytes({ createdBy });
     const present = this.#known.get(createdBy);
-    if (present !== undefined) return present;
-    if (this.#known.size >= MAX_KEYS) this.#known.clear();
-    const known = { bytes, refusedUntil: 0 };
-    this.#known.set(createdBy, known);
-    return known;
+    if (present === undefined) {
+      if (this.#known.size >= MAX_KEYS) this.#known.clear();
+      const known = { stored, added: 0, readAt: now(), refusedUntil: 0 };
+      this.#known.set(createdBy, known);
+      return known;
+    }
+    // Requests admitted meanwhile may be missing in the sum that was read.
+    return Object.assign(present, { stored, added: Math.max(0, present.added - before), readAt: now() });
   }
 }

@@ -33,8 +33,8 @@ export function clusterMethods(context: Context, replica: Replica, address: Data
     get replicaId() {
       return replica.id;
     },
-    async heartbeat({ draining }) {
-      const { alive, ...beat } = await replica.beat({ draining });
+    async heartbeat({ draining, address: own }) {
+      const { alive, ...beat } = await replica.beat({ draining, address: own });
       return { outcome: alive ? 'alive' : 'reaped', ...beat };
     },
     async leave() {

@@ -62,7 +62,12 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
     createExecution: (p) => {
       const { machineId, executionId, sealedInput } = p.execution;
       return writers.write(machineId, {
-        needs: { machines: [machineId], creates: 'execution', ...onBehalf(p, executionId) },
+        needs: {
+          machines: [machineId],
+          creates: 'execution',
+          ...onBehalf(p, executionId),
+          ...(p.mayExist === true && { executions: [executionId] }),
+        },
         bytes: sealedInput?.length ?? 0,
         run: (tx) => createExecution(tx, p),
       });

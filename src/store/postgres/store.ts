@@ -32,7 +32,7 @@ export interface PostgresStoreOptions {
   url: string;
   /** The version of this program. */
   version: string;
-  /** ms since the epoch. */
+  /** ms since the epoch, for tests. Absent: the clock of the database. */
   now?: () => number;
   /** Called for every group commit, after its writes have settled; for metrics. Must not throw. */
   onCommit?: (statistics: CommitStatistics) => void;
@@ -45,7 +45,7 @@ export interface PostgresStoreOptions {
  * StoreUnavailableError.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
-  const { url, version, now = Date.now, onCommit, onMachine } = options;
+  const { url, version, now, onCommit, onMachine } = options;
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
   await migrate(first).finally(() => first.close());

@@ -37,6 +37,12 @@ export interface ReceivedOrder extends Order {
   orderId: number;
 }
 
+/** A server, and the address at which the others reach it, if it has one. */
+export interface LivingReplica {
+  replicaId: number;
+  address?: string;
+}
+
 export interface Heartbeat {
   /** `reaped`: this server was declared dead and has registered again. It holds no machine any more. */
   outcome: 'alive' | 'reaped';
@@ -44,6 +50,8 @@ export interface Heartbeat {
   live: number;
   /** No other server is registered, not even one that drains. */
   isAlone: boolean;
+  /** All other servers that live. */
+  others: readonly LivingReplica[];
   /** The database's clock minus this server's, ms. */
   clockOffsetMs: number;
 }
@@ -52,7 +60,7 @@ export interface ClusterStore {
   /** The id of this server, as of its last registration. */
   readonly replicaId: number;
   /** Sends this server's heartbeat, by the database's clock, and frees the machines of servers without one for too long. */
-  heartbeat(p: { draining: boolean }): Promise<Heartbeat>;
+  heartbeat(p: { draining: boolean; address?: string | undefined }): Promise<Heartbeat>;
   /** Sets the fingerprint of the database's secret key if it has none. False if it has another. */
   claimKey(p: { fingerprint: Buffer }): Promise<boolean>;
   /** Secrets that all servers share, sealed under the secret key. Undefined if the database has none. */

@@ -14,6 +14,12 @@ export type CreateOutcome =
   | Replay
   | ActorRevoked;
 
+/** An earlier attempt has made it. */
+export interface ExistingExecution {
+  outcome: 'existing';
+  execution: Execution;
+}
+
 export type CancelOutcome =
   /** `applied`: cancelled at once, or marked for its agent (`execution.dispatchedTo` is set); `stale`: nothing is left to do. */
   { outcome: 'applied' | 'stale'; execution: Execution } | { outcome: 'not_found' } | Replay | ActorRevoked;
@@ -22,7 +28,8 @@ export interface ExecutionStore {
   /**
    * Creates an execution with its first event: `queued` if the machine is connected (phase running), else `wake_in_progress`. With
    * `dispatchTo` (the machine's connection, on which a slot is reserved) it is dispatched in the same transaction, unless older executions
-   * wait or the machine has another connection by now.
+   * wait or the machine has another connection by now. With `mayExist` an earlier attempt, whose outcome is not known, may have created
+   * it: `existing`.
    */
   createExecution(
     p: {
@@ -34,8 +41,9 @@ export interface ExecutionStore {
       dispatchTo?: Connection;
       /** The capabilities of providers: a machine that was put to sleep is woken in the same transaction. */
       capabilities?: Capabilities;
+      mayExist?: boolean;
     } & OnBehalf,
-  ): Promise<CreateOutcome>;
+  ): Promise<CreateOutcome | ExistingExecution>;
   /** Bytes of one creator's waiting requests, for all machines together, of its schedules, and of its batches that are not over. */
   queuedBytes(p: { createdBy: string }): Promise<number>;
   getExecution(p: { machineId: string; executionId: string }): Promise<Execution | undefined>;

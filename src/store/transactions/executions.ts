@@ -2,13 +2,18 @@
 import { ExecutionDraft } from '../../core/decisions/execution-draft.ts';
 import { admit } from '../../core/decisions/queue.ts';
 import { wakeByUse } from './machines.ts';
-import type { CancelOutcome, CreateOutcome, ExecutionStore } from '../roles/executions.ts';
+import type { CancelOutcome, CreateOutcome, ExecutionStore, ExistingExecution } from '../roles/executions.ts';
 import type { IdempotencyStore } from '../roles/idempotency.ts';
 import { refusalOf } from './retries.ts';
 import type { Transaction } from './transaction.ts';
 
-/** Creates an execution, or returns the refusal or the replay. */
-export function createExecution(tx: Transaction, p: Parameters<ExecutionStore['createExecution']>[0]): CreateOutcome {
+/** Creates an execution, or returns the refusal, the replay, or the execution that an earlier attempt has made. */
+export function createExecution(
+  tx: Transaction,
+  p: Parameters<ExecutionStore['createExecution']>[0],
+): CreateOutcome | ExistingExecution {
+  const existing = p.mayExist === true ? tx.execution(p.execution.executionId) : undefined;
+  if (existing !== undefined) return { outcome: 'existing', execution: existing.execution };
   const refusal = refusalOf(tx, p);
   if (refusal !== undefined) return refusal;
   const create = {

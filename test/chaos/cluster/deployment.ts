@@ -43,12 +43,13 @@ export class ClusterDeployment {
     this.databaseUrl = databaseUrl;
   }
 
-  static async start(): Promise<ClusterDeployment> {
+  /** `isLinked`: whether the servers have connections to each other. */
+  static async start({ isLinked = true }: { isLinked?: boolean } = {}): Promise<ClusterDeployment> {
     const postgres = await TestPostgres.start({ keepsCommits: true });
     const deployment = new ClusterDeployment(postgres, await postgres.schema());
     deployments.add(deployment);
     try {
-      await deployment.#startServers();
+      await deployment.#startServers(isLinked);
       for (const machineId of MACHINES) await deployment.#join(machineId);
       return deployment;
     } catch (error) {
@@ -111,7 +112,7 @@ export class ClusterDeployment {
     await removeDirectory(this.dir);
   }
 
-  async #startServers(): Promise<void> {
+  async #startServers(isLinked: boolean): Promise<void> {
     const keyFile = join(this.dir, 'shared.key');
     writeFileSync(keyFile, randomBytes(32).toString('base64url'), { mode: 0o600 });
     const key = `xpk_${randomBytes(32).toString('base64url')}`;
@@ -126,6 +127,7 @@ export class ClusterDeployment {
         EXECPLANE_API_KEY: key,
         EXECPLANE_DATA_DIR: join(this.dir, `server-${index}`),
         EXECPLANE_CANCEL_GRACE_MS: '300',
+        ...(isLinked && { EXECPLANE_CLUSTER_ADDRESS: '127.0.0.1:0' }),
         ...(shiftMs === 0 ? {} : { NODE_OPTIONS: `--import ${SHIFTED_CLOCK}`, CHAOS_CLOCK_SHIFT_MS: String(shiftMs) }),
       };
       this.servers.push(await ServerUnderTest.start(this.dir, settings));

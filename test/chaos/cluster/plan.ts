@@ -5,6 +5,7 @@ const CLUSTER_FAULTS = [
   'kill_server',
   'kill_server',
   'stop_server',
+  'freeze_server',
   'cut_links',
   'freeze_links',
   'cut_database',

@@ -132,6 +132,8 @@ class ClusterChaosRun {
         await this.#deployment.server(of).process.end(fault === 'kill_server' ? 'SIGKILL' : 'SIGTERM');
         await delay(forMs);
         return this.#revive(of);
+      case 'freeze_server':
+        return this.#freezeServer(of, forMs);
       case 'cut_links':
         return links.cut();
       case 'freeze_links':
@@ -159,6 +161,14 @@ class ClusterChaosRun {
         if (!agent.link.running) agent.restart();
       }
     }
+  }
+
+  /** Stops the process: its connections stay open, and nothing is read from them. */
+  async #freezeServer(of: number, forMs: number): Promise<void> {
+    const { process: frozen } = this.#deployment.server(of);
+    if (frozen.running) process.kill(frozen.pid, 'SIGSTOP');
+    await delay(forMs);
+    if (frozen.running) process.kill(frozen.pid, 'SIGCONT');
   }
 
   async #restartDatabase(fault: 'restart_database' | 'crash_database', forMs: number): Promise<void> {

@@ -169,7 +169,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       created.push(request);
       const { machineId, command, env, stdin, createdBy, cwd, callbackUrl, outputMode, actor, idempotency } = request;
       const now = Date.now();
-      return store.createExecution({
+      const made = await store.createExecution({
         execution: {
           executionId: `exec-${nanoid(12)}x`,
           machineId,
@@ -188,6 +188,7 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
         ...(actor === undefined ? {} : { actor }),
         ...(idempotency === undefined ? {} : { idempotency }),
       });
+      return made.outcome === 'existing' ? { ...made, outcome: 'created' } : made;
     },
     async cancel(p) {
       const outcome = await store.requestCancel({ ...p, now: Date.now() });

@@ -77,6 +77,15 @@ export function describeExecutions(open: OpenStore): void {
       expect(await bench().create({ dispatchTo: RUNNER, epoch })).not.toHaveProperty('dispatchedTo');
     });
 
+    it('returns the execution that an earlier attempt has made, and creates it if none has', async () => {
+      const request = { ...bench().request({ dispatchTo: RUNNER }), mayExist: true };
+      const made = await bench().store.createExecution(request);
+      expect(made).toMatchObject({ outcome: 'created', execution: { dispatchNumber: 1 } });
+      const again = await bench().store.createExecution(request);
+      expect(again).toEqual({ ...made, outcome: 'existing' });
+      expect(await bench().create({ dispatchTo: RUNNER })).toMatchObject({ dispatchNumber: 2 });
+    });
+
     it('refuses machines that do not exist or were removed', async () => {
       const { store } = bench();
       expect(await store.createExecution(bench().request({ machineId: 'dm-none' }))).toEqual({

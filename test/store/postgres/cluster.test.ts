@@ -1,5 +1,5 @@
 /** The cluster role on a real PostgreSQL, with two servers. */
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { openPostgresStore } from '../../../src/store/postgres/store.ts';
 import type { ClusterStore, Hint, Store } from '../../../src/store/store.ts';
 import { TestPostgres } from '../../helpers/postgres.ts';
@@ -133,6 +133,21 @@ test('a server that was taken for dead is told so, holds nothing, and others can
   expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive' });
   expect(one.cluster.replicaId).not.toBe(before);
   expect(await one.cluster.connectionsHeld()).toEqual([]);
+});
+
+test('a server whose clock is hours off frees the machines of a dead one at the time of the database', async () => {
+  const { one, two, postgres: database, url } = await twoServers();
+  const asked = Date.now();
+  vi.useFakeTimers({ toFake: ['Date'], now: asked - 3 * 3_600_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const text = `UPDATE replicas SET heartbeat_at = clock_timestamp() - interval '1 hour' WHERE id = ${one.cluster.replicaId}`;
+  await database.query(text, url);
+  await two.cluster.heartbeat({ draining: false });
+  const freed = await two.getMachine({ machineId: 'dm-one' });
+  expect(freed?.phase).toBe('sleeping');
+  expect(Math.abs((freed?.awaySince ?? 0) - asked)).toBeLessThan(600_000);
+  const [row] = await database.query<{ tick: string }>('SELECT last_tick AS tick FROM cluster', url);
+  expect(Math.abs(Number(row?.tick) - asked)).toBeLessThan(600_000);
 });
 
 test('a server with another secret key is told so (fault 60)', async () => {

@@ -35,6 +35,8 @@ export interface SessionDeps {
   usage: UsageListener;
   /** Makes the server that holds the machine's connection check whether the agent is alive. */
   probe: (machineId: string) => Promise<void>;
+  /** Called when the machine has another session, or none any more. */
+  placeChanged: (machineId: string) => void;
   /** Called when a start was given to the connection. */
   observer: { dispatched(execution: Execution): void };
   log: Pick<Logger, 'info' | 'warn' | 'error'>;

@@ -61,6 +61,11 @@ export class AgentSessions implements CommitListener {
       .map(({ machineId, epoch }) => [machineId, epoch]);
   }
 
+  /** Machines with a session, ready or not. */
+  machineIds(): Iterable<string> {
+    return this.#ofMachine.keys();
+  }
+
   /** Starts the session of an authenticated agent. */
   admit(agent: AdmittedAgent): void {
     const session = new AgentSession(this.#deps, this, agent);
@@ -91,6 +96,7 @@ export class AgentSessions implements CommitListener {
       return false;
     }
     this.#ofMachine.set(machineId, session);
+    this.#deps.placeChanged(machineId);
     holder?.close(CLOSE.replaced, 'this instance has a new connection');
     return true;
   }
@@ -107,6 +113,7 @@ export class AgentSessions implements CommitListener {
       return;
     }
     this.#ofMachine.delete(machineId);
+    this.#deps.placeChanged(machineId);
     if (session.epoch > 0) this.writeDisconnect(session);
     this.#deps.stdin.sessionChanged(machineId);
     this.#log.info({ [LOG_KEY.machineId]: machineId, ...cause }, 'agent disconnected');

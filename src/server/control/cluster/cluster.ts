@@ -3,12 +3,18 @@ import type { Logger } from 'pino';
 import { CLOSE } from '../../../core/protocol.ts';
 import type { ClusterStore, Hint, Store } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
+import type { ExecutionCreator } from '../commands/create-request.ts';
 import type { LocalCommands, MachineCommands } from '../commands/machine-commands.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import type { Live } from '../live/live.ts';
 import { Balance } from './balance.ts';
 import { ClusterCommands } from './cluster-commands.ts';
 import { HintChannel, type HintedParts } from './hint-channel.ts';
+import { CreateForwarder } from './links/create-forwarder.ts';
+import { ForwardedCreates } from './links/forwarded-creates.ts';
+import type { PeerFrame } from './links/frames.ts';
+import type { PeerLink } from './links/peer-link.ts';
+import { Peers, type PeersDeps } from './links/peers.ts';
 import { OrderDesk } from './order-desk.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { Repair } from './repair.ts';
@@ -27,7 +33,13 @@ export interface ClusterDeps {
   live: Live;
   log: Pick<Logger, 'info' | 'warn'>;
   elsewhere: ChangedElsewhere;
+  /** Creates on this server. */
+  creator: ExecutionCreator;
+  peers: PeerSettings;
 }
+
+/** The connections to the other servers. `address`: where they reach this one; absent: there are no connections. */
+export type PeerSettings = Pick<PeersDeps, 'address' | 'key' | 'version'>;
 
 /** A change that a request on another server may wait for. */
 export type ChangeHint = Extract<Hint, { about: 'status' | 'batch' }>;
@@ -46,14 +58,30 @@ export class Cluster {
   readonly #repair: Repair;
   readonly #answers: PendingAnswers;
   readonly #sessions: AgentSessions;
+  readonly #live: Live;
   readonly #balance: Balance;
+  readonly #peers: Peers;
+  readonly #forwarder: CreateForwarder;
+  readonly #forwarded: ForwardedCreates;
 
   constructor(deps: ClusterDeps) {
-    const { cluster, store, clock, sessions, local, live, log, elsewhere } = deps;
+    const { cluster, store, clock, sessions, local, live, log, elsewhere, creator } = deps;
     this.#sessions = sessions;
+    this.#live = live;
+    this.#peers = new Peers({
+      ...{ cluster, sessions, log, ...deps.peers },
+      received: (link, frame) => this.#received(link, frame),
+      closed: (link) => {
+        this.#forwarder.closed(link);
+        this.#forwarded.closed(link);
+      },
+    });
+    this.#forwarder = new CreateForwarder({ creator, sessions, peers: this.#peers, live, now: clock.now });
+    this.#forwarded = new ForwardedCreates({ creator, sessions });
     this.#answers = new PendingAnswers(cluster);
     this.#hints = new HintChannel({
       cluster,
+      peers: this.#peers,
       isAlone: () => this.#replica.isAlone,
       parts: {
         execution: (executionId, progress) => this.#repair.execution(executionId, progress),
@@ -68,12 +96,19 @@ export class Cluster {
     const desk = new OrderDesk({ cluster, store, local, hints: this.#hints, log });
     this.#repair = new Repair({ cluster, sessions, local, desk, answers: this.#answers, live, log });
     this.machines = new ClusterCommands({ cluster, sessions, local, hints: this.#hints, answers: this.#answers });
-    this.commits = this.#hints;
+    this.commits = {
+      committed: (execution) => {
+        this.#forwarded.committed(execution);
+        this.#hints.committed(execution);
+      },
+    };
     this.#balance = new Balance({ cluster, sessions, log, servers: () => this.#replica.live });
     this.#replica = new Replica({
       cluster,
       clock,
       log,
+      address: () => this.#peers.address,
+      others: (others) => this.#peers.living(others),
       reaped: () => void sessions.closeAll(CLOSE.restart, 'the server was declared dead', 0),
       cutOff: () => void sessions.closeAll(CLOSE.restart, 'the server cannot reach its database', SHED_MS),
     });
@@ -89,11 +124,22 @@ export class Cluster {
     return this.#replica.live;
   }
 
+  /** Creates executions, at the server that the machine's agent is connected to if possible. */
+  get creator(): ExecutionCreator {
+    return this.#forwarder;
+  }
+
+  /** The machine's agent has connected here, or has left. */
+  placeChanged(machineId: string): void {
+    this.#peers.placeChanged(machineId);
+  }
+
   tell(hint: ChangeHint): void {
     this.#hints.send(hint);
   }
 
   async start(): Promise<void> {
+    await this.#peers.start();
     await this.#replica.start();
     this.#hints.start();
     this.#repair.start();
@@ -113,5 +159,24 @@ export class Cluster {
     await this.#repair.stop();
     await this.#hints.stop();
     await this.#replica.stop();
+    this.#peers.stop();
+  }
+
+  #received(link: PeerLink, frame: PeerFrame): void {
+    switch (frame.type) {
+      case 'hints':
+        for (const hint of frame.hints) this.#hints.hinted(hint);
+        break;
+      case 'create':
+        void this.#forwarded.create(link, frame.id, frame.create);
+        break;
+      case 'created':
+        this.#forwarder.answered(frame.id, frame.answer);
+        break;
+      case 'changed':
+        this.#live.remember(frame.execution);
+        this.#live.committed(frame.execution);
+        break;
+    }
   }
 }

@@ -2,6 +2,7 @@
 import type { ClusterStore, Execution, Hint, HintListener } from '../../../store/store.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import { progressOf } from '../live/live.ts';
+import type { Peers } from './links/peers.ts';
 
 /** Interval in which hints are collected and sent together, ms. The first hint is sent immediately. */
 const PACK_MS = 10;
@@ -26,6 +27,7 @@ export interface HintedParts {
 /** Sends hints about this server's commits, and passes received hints to the parts that they concern. */
 export class HintChannel implements CommitListener, HintListener {
   readonly #cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
+  readonly #peers: Pick<Peers, 'isComplete' | 'hint'>;
   readonly #parts: HintedParts;
   readonly #isAlone: () => boolean;
   readonly #executions = new Map<string, number>();
@@ -36,10 +38,12 @@ export class HintChannel implements CommitListener, HintListener {
   /** `isAlone`: there is no other server to send hints to. */
   constructor(p: {
     cluster: Pick<ClusterStore, 'hint' | 'listen' | 'replicaId'>;
+    peers: Pick<Peers, 'isComplete' | 'hint'>;
     parts: HintedParts;
     isAlone: () => boolean;
   }) {
     this.#cluster = p.cluster;
+    this.#peers = p.peers;
     this.#parts = p.parts;
     this.#isAlone = p.isAlone;
   }
@@ -108,7 +112,14 @@ export class HintChannel implements CommitListener, HintListener {
     for (const [executionId, progress] of this.#executions) hints.push({ about: 'execution', executionId, progress });
     this.#others.clear();
     this.#executions.clear();
-    // Polls make up for a lost hint.
-    if (hints.length > 0) this.#cluster.hint(hints).catch(() => {});
+    if (hints.length === 0) return;
+    if (this.#peers.isComplete) {
+      this.#peers.hint(hints);
+      // The database would have delivered them here too.
+      for (const hint of hints) if (hint.about === 'inbox') this.hinted(hint);
+    } else {
+      // Polls make up for a lost hint.
+      this.#cluster.hint(hints).catch(() => {});
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** The membership of this server in the cluster: its heartbeats, its clock, and its readiness. */
 import type { Logger } from 'pino';
-import type { ClusterStore } from '../../../store/store.ts';
+import type { ClusterStore, LivingReplica } from '../../../store/store.ts';
 
 const HEARTBEAT_INTERVAL_MS = 2000;
 /** Time after the last heartbeat for which this server is ready, ms. After it another server may soon declare it dead. */
@@ -21,6 +21,10 @@ export interface ReplicaDeps {
   cluster: Pick<ClusterStore, 'heartbeat' | 'leave'>;
   clock: ClusterClock;
   log: Pick<Logger, 'warn'>;
+  /** The address at which the other servers reach this one. */
+  address: () => string | undefined;
+  /** Called with the other servers that live, after each heartbeat. */
+  others: (others: readonly LivingReplica[]) => void;
   /** Called when this server was declared dead: its connections are no longer those of the machines. */
   reaped: () => void;
   /** Called when the database was unreachable for long: agents should connect to another server. */
@@ -102,12 +106,17 @@ export class Replica {
   }
 
   async #beat(): Promise<void> {
-    const { outcome, live, isAlone, clockOffsetMs } = await this.#deps.cluster.heartbeat({ draining: this.#draining });
+    const { cluster, address } = this.#deps;
+    const { outcome, live, isAlone, others, clockOffsetMs } = await cluster.heartbeat({
+      draining: this.#draining,
+      address: address(),
+    });
     this.#lastBeatAt = performance.now();
     this.#shed = false;
     this.#live = live;
     this.#isAlone = isAlone;
     this.#deps.clock.offsetMs = clockOffsetMs;
     if (outcome === 'reaped') this.#deps.reaped();
+    this.#deps.others(others);
   }
 }

@@ -13,8 +13,8 @@ export interface WaitRequest {
   signal: AbortSignal;
 }
 
-/** The number of executions whose last commit is kept in memory. */
-const MAX_REMEMBERED = 256;
+/** The number of executions whose last known commit is kept in memory. */
+const MAX_REMEMBERED = 1024;
 
 /** Waits and subscriptions for the commits of executions. */
 export class Live implements CommitListener {
@@ -23,7 +23,7 @@ export class Live implements CommitListener {
   /** The progress of each execution at the last notification of its listeners. */
   readonly #notified = new Map<string, number>();
   readonly #waits = new Set<() => void>();
-  /** The state of the executions that this server changed last. */
+  /** The last known state of the executions that changed last. */
   readonly #lately = new Map<string, Execution>();
   readonly #hearsAll: (machineId: string) => boolean;
   #closed = false;
@@ -39,7 +39,7 @@ export class Live implements CommitListener {
 
   /** Notifies every listener of the execution. */
   committed(execution: Execution): void {
-    this.#remember(execution);
+    if (this.#hearsAll(execution.machineId)) this.remember(execution);
     const listeners = this.#listeners.get(execution.executionId);
     if (listeners === undefined) return;
     this.#notified.set(execution.executionId, progressOf(execution));
@@ -100,15 +100,21 @@ export class Live implements CommitListener {
     for (const finish of [...this.#waits]) finish();
   }
 
-  #remember(execution: Execution): void {
-    if (!this.#hearsAll(execution.machineId)) return;
-    this.#lately.delete(execution.executionId);
-    this.#lately.set(execution.executionId, execution);
+  /**
+   * Keeps a state that was just committed, so that a wait that begins with it need not read it again. If another server has committed
+   * since, its hint or the next poll is answered.
+   */
+  remember(execution: Execution): void {
+    const { executionId } = execution;
+    const known = this.#lately.get(executionId);
+    this.#lately.delete(executionId);
+    const isOlder = known !== undefined && progressOf(known) > progressOf(execution);
+    this.#lately.set(executionId, isOlder ? known : execution);
     const [oldest] = this.#lately.keys();
     if (this.#lately.size > MAX_REMEMBERED && oldest !== undefined) this.#lately.delete(oldest);
   }
 
-  /** Subscribes first and reads afterwards, so that no commit is missed. Skips the read of a state that a commit has just returned. */
+  /** Subscribes first and reads afterwards, so that no commit is missed. Skips the read of a state that was just committed. */
   #wait({ execution, waitMs, signal }: WaitRequest, done: (execution: Execution) => boolean): Promise<Execution> {
     if (done(execution) || waitMs <= 0 || signal.aborted || this.#closed) return Promise.resolve(execution);
     return new Promise((resolve, reject) => {
@@ -131,7 +137,11 @@ export class Live implements CommitListener {
       const timer = setTimeout(finish, waitMs);
       signal.addEventListener('abort', finish);
       this.#waits.add(finish);
-      if (this.#lately.get(execution.executionId) === execution) return;
+      const known = this.#lately.get(execution.executionId);
+      if (known !== undefined && progressOf(known) >= progressOf(execution)) {
+        consider(known);
+        return;
+      }
       this.refresh(execution).then(consider, (cause: unknown) => {
         dispose();
         reject(cause);

@@ -33,7 +33,7 @@ export function healthRoutes(app: App, context: HttpContext): void {
   app.addHook('preClose', async () => checkReady.stop());
 }
 
-/** Checks readiness: one check at a time, shared by all requests within a second. */
+/** Checks readiness: one check at a time, shared by all requests within a second. In a cluster the heartbeats are these checks. */
 function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => void } {
   let checked: Promise<void> | undefined;
   let goodUntil = 0;
@@ -42,6 +42,7 @@ function readiness(context: HttpContext): (() => Promise<void>) & { stop: () => 
     if (stopping) throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server is stopping.' });
     if (!context.control.ready)
       throw new ApiError('DEPENDENCY_UNAVAILABLE', { message: 'The server cannot serve requests now: see its log.' });
+    if (context.store.cluster !== undefined) return Promise.resolve();
     if (checked === undefined || context.now() >= goodUntil) {
       goodUntil = context.now() + READY_FOR_MS;
       checked = context.store.checkWritable();

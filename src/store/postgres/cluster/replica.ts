@@ -2,8 +2,7 @@
  * This server's row among the replicas of the cluster: a heartbeat by the database's clock. A server without a heartbeat for too long is
  * declared dead by any other, which frees its machines.
  */
-import type { Heartbeat } from '../../roles/cluster.ts';
-import { StoreUnavailableError } from '../../store.ts';
+import { type Heartbeat, StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
 import { Batch } from '../writers/batch.ts';
 import type { Connection } from '../connections/connection.ts';
@@ -19,9 +18,12 @@ const KEEP_RECEIPTS = "interval '1 hour'";
 export interface ReplicaOptions {
   transactions: Transactions;
   version: string;
-  /** ms since the epoch. */
-  now: () => number;
+  /** ms since the epoch. Absent: the clock of the database, since that of a server may be hours off. */
+  now?: (() => number) | undefined;
 }
+
+/** ms since the epoch, of the database. */
+const CLOCK = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
 /** This server's row in the table of replicas. Owns the heartbeat's timer. */
 export class Replica {
@@ -44,9 +46,8 @@ export class Replica {
 
   /** Frees the machines of this server and removes its row. */
   async stop(): Promise<void> {
-    const { transactions, now } = this.#options;
-    await transactions
-      .run((connection) => release(connection, [this.#id], now()))
+    await this.#options.transactions
+      .run(async (connection) => release(connection, [this.#id], await this.#clock(connection)))
       .catch((error: unknown) => {
         // Its row expires, and another server removes it.
         if (!(error instanceof StoreUnavailableError)) throw error;
@@ -57,45 +58,61 @@ export class Replica {
    * Sends a heartbeat, and frees the machines of servers without heartbeats. `alive`: this server was not declared dead; otherwise it has
    * registered again. `live`: number of servers that share the load. Rejects with StoreUnavailableError.
    */
-  async beat({ draining }: { draining: boolean }): Promise<{ alive: boolean } & Omit<Heartbeat, 'outcome'>> {
+  async beat({ draining, address }: { draining: boolean; address: string | undefined }): Promise<BeatResult> {
     const { transactions, now } = this.#options;
-    const values = [this.#id, draining, now(), REPLICA_DEAD_AFTER_MS];
+    const values = [this.#id, draining, now?.() ?? null, REPLICA_DEAD_AFTER_MS, address ?? null];
     const [clockOffsetMs, [beat]] = await Promise.all([
       clockOffset(transactions),
       transactions.once<Beat>({ name: 'beat', text: BEAT, values }),
     ]);
     const isAlive = beat?.is_alive === true;
     if (!isAlive) await transactions.poll((connection) => this.#register(connection));
-    if (beat?.is_other_dead === true) await transactions.run((connection) => reap(connection, now()));
+    if (beat?.is_other_dead === true) {
+      await transactions.run(async (connection) => reap(connection, await this.#clock(connection)));
+    }
     const live = (beat?.live ?? 0) + (isAlive || draining ? 0 : 1);
-    return { alive: isAlive, live, isAlone: isAlive && beat.is_alone, clockOffsetMs };
+    const others = (beat?.others ?? []).map(({ id, url }) => ({
+      replicaId: id,
+      ...(url !== null && { address: url }),
+    }));
+    return { alive: isAlive, live, isAlone: isAlive && beat.is_alone, others, clockOffsetMs };
   }
 
   async #register(connection: Connection): Promise<void> {
-    const { version, now } = this.#options;
+    const { version } = this.#options;
+    const now = await this.#clock(connection);
     const first = `INSERT INTO cluster (accepting_since, last_tick) VALUES ($1, $1) ON CONFLICT DO NOTHING`;
-    await connection.run({ text: first, values: [now()] });
-    await connection.run({ text: TICK, values: [now(), REPLICA_DEAD_AFTER_MS] });
+    await connection.run({ text: first, values: [now] });
+    await connection.run({ text: TICK, values: [now, REPLICA_DEAD_AFTER_MS] });
     const old = `DELETE FROM commit_receipts WHERE at < clock_timestamp() - ${KEEP_RECEIPTS}`;
     await connection.run({ text: old });
     const text = 'INSERT INTO replicas (version) VALUES ($1) RETURNING id';
     const [row] = await connection.query<{ id: number }>({ text, values: [version] });
     this.#id = row?.id ?? 0;
   }
+
+  async #clock(connection: Connection): Promise<number> {
+    const { now } = this.#options;
+    if (now !== undefined) return now();
+    const [row] = await connection.query<{ clock: number }>({ text: `SELECT ${CLOCK} AS clock` });
+    return row?.clock ?? 0;
+  }
 }
+
+type BeatResult = Omit<Heartbeat, 'outcome'> & { alive: boolean };
 
 interface Beat {
   is_alive: boolean;
   live: number;
   is_alone: boolean;
+  others: { id: number; url: string | null }[] | null;
   is_other_dead: boolean;
 }
 
 /** The database's clock minus this server's, ms. */
 async function clockOffset(transactions: Transactions): Promise<number> {
   const askedAt = Date.now();
-  const text = 'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock';
-  const [row] = await transactions.once<{ clock: number }>({ name: 'clock', text });
+  const [row] = await transactions.once<{ clock: number }>({ name: 'clock', text: `SELECT ${CLOCK} AS clock` });
   return Math.round((row?.clock ?? askedAt) - (askedAt + Date.now()) / 2);
 }
 
@@ -107,11 +124,12 @@ const tick = (now: string, gapMs: string): string => `UPDATE cluster
 const TICK = tick('$1::bigint', '$2::bigint');
 /** The heartbeat in one statement, because several slow ones could exceed the time after which a server counts as dead. It counts the rows from before. */
 const BEAT = `WITH beat AS (
-    UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean WHERE id = $1 RETURNING id),
-  tick AS (${tick('$3::bigint', '$4::bigint')})
+    UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean, url = $5 WHERE id = $1 RETURNING id),
+  tick AS (${tick(`coalesce($3::bigint, ${CLOCK})`, '$4::bigint')})
   SELECT EXISTS (SELECT 1 FROM beat) AS is_alive,
     count(*) FILTER (WHERE CASE id WHEN $1 THEN NOT $2::boolean ELSE ${REPLICA_ALIVE} AND NOT draining END) AS live,
     count(*) = 1 AS is_alone,
+    json_agg(json_build_object('id', id, 'url', url)) FILTER (WHERE id <> $1 AND ${REPLICA_ALIVE}) AS others,
     coalesce(bool_or(id <> $1 AND NOT ${REPLICA_ALIVE}), false) AS is_other_dead
   FROM replicas`;
 

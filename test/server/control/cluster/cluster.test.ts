@@ -1,4 +1,5 @@
 /** Two servers on one database: requests to one server reach the agent on the other server, with and without hints. */
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
@@ -9,16 +10,19 @@ import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { type Member, MemoryCluster } from '../../../helpers/memory-cluster.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
+const PEER_KEY = randomBytes(32);
 const POLL = { timeout: 20_000, interval: 20 };
 
 /** Two servers; the agent of `dm-one` is connected to the first. */
-async function twoServers(p: { dropHints?: boolean; features?: string[] } = {}) {
+async function twoServers(p: { dropHints?: boolean; features?: string[]; areLinked?: boolean } = {}) {
   const shared = openSqliteStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
   onTestFinished(() => shared.close());
   const cluster = new MemoryCluster(shared);
   const start = async (): Promise<{ plane: TestPlane; member: Member }> => {
     const member = cluster.join();
-    return { plane: await TestPlane.start({ wrap: () => member.store }), member };
+    const peers =
+      p.areLinked === true ? { peers: { address: { host: '127.0.0.1', port: 0 }, key: PEER_KEY, version: '1' } } : {};
+    return { plane: await TestPlane.start({ wrap: () => member.store, ...peers }), member };
   };
   const [one, two] = [await start(), await start()];
   const credential = await one.plane.machine();
@@ -127,6 +131,20 @@ describe.each([
     expect((await agent.next('forget')).execution_ids).toEqual([id]);
     expect(await agent.closed).toMatchObject({ code: CLOSE.removed });
   });
+});
+
+test('a create on one server is dispatched by the other at once, and its end is told, if the two have a connection', async () => {
+  const { two, agent } = await twoServers({ dropHints: true, areLinked: true });
+  // The first create that is forwarded shows that the servers have met.
+  const dispatched = async () => (await two.create()).dispatchNumber;
+  await vi.waitUntil(async () => (await dispatched()) !== undefined, { timeout: 20_000, interval: 500 });
+  const created = await two.create();
+  expect(created).toMatchObject({ status: 'queued', dispatchNumber: expect.any(Number) });
+  const ended = two.end(created);
+  const reads = vi.spyOn(two.store, 'getExecution');
+  for (let id = ''; id !== created.executionId; ) id = (await agent.runNext()).execution_id;
+  expect(await ended).toMatchObject({ status: 'succeeded' });
+  expect(reads).not.toHaveBeenCalled();
 });
 
 test('a machine that no server holds is away for every server', async () => {

@@ -23,6 +23,7 @@ function channel() {
   const hints = new HintChannel({
     cluster: { replicaId: 1, hint: async (some) => void sent.push(...some), listen: () => async () => undefined },
     parts: NO_PARTS,
+    peers: { isComplete: false, hint: () => {} },
     isAlone: () => !others.registered,
   });
   onTestFinished(() => hints.stop());

@@ -41,7 +41,6 @@ describe('waitForEnd', () => {
 
   test('answers at the commit that ends it, whatever its own read finds', async () => {
     const { live, reads } = liveOver(undefined);
-    live.committed(QUEUED);
     const waiting = wait(live, QUEUED);
     live.committed(RUNNING);
     live.committed(ENDED);
@@ -49,27 +48,29 @@ describe('waitForEnd', () => {
     expect(reads).toEqual([1]);
   });
 
-  test('answers an end that another server committed before the wait began, although a commit was seen here', async () => {
-    const { live } = liveOver(ENDED);
-    live.committed(RUNNING);
+  test('reads the store if another server has committed since the last commit that is known here', async () => {
+    const { live, reads } = liveOver(ENDED);
+    live.committed(QUEUED);
     expect(await wait(live, RUNNING)).toBe(ENDED);
+    expect(reads).toEqual([1]);
   });
 
-  test('does not read the store again after the last commit, if no other server commits', async () => {
-    const { live, reads } = liveOver(RUNNING, { hearsAll: (machineId) => machineId === QUEUED.machineId });
-    live.committed(QUEUED);
+  test('does not read a state again that was just committed, or that another server has sent', async () => {
+    const { live, reads } = liveOver(RUNNING);
+    live.remember(QUEUED);
     const waiting = wait(live, QUEUED);
     live.committed(ENDED);
     expect(await waiting).toBe(ENDED);
     expect(reads).toEqual([]);
   });
 
-  test('reads the store if a later commit was seen before the wait began', async () => {
-    const { live, reads } = liveOver(ENDED, { hearsAll: () => true });
-    live.committed(QUEUED);
+  test('answers a later commit that was seen before the wait began, also if an earlier state comes after it', async () => {
+    const { live, reads } = liveOver(QUEUED, { hearsAll: () => true });
     live.committed(ENDED);
+    live.remember(QUEUED);
     expect(await wait(live, QUEUED)).toBe(ENDED);
-    expect(reads).toEqual([1]);
+    expect(reads).toEqual([]);
+    expect(live.subscribed).toBe(0);
   });
 
   test('does not take an older read for the newer state', async () => {

@@ -1,0 +1,51 @@
+/** The settings and the dependencies of the control plane. */
+import type { Logger } from 'pino';
+import type { Capabilities } from '../../core/decisions/machine-change.ts';
+import type { Store } from '../../store/store.ts';
+import type { Sealer } from '../seal.ts';
+import type { ArtifactSettings } from './agents/start-frame.ts';
+import type { ChangedElsewhere, PeerSettings } from './cluster/cluster.ts';
+import type { ExecutionObserver } from './execution-observer.ts';
+
+export interface ControlPlaneConfig {
+  /** Default time for which an execution may wait for its start, ms. */
+  queueTtlMs: number;
+  /** Time for which an agent may be offline before its commands are lost, ms. */
+  agentLostAfterMs: number;
+  /** Bytes kept of each stream. */
+  maxOutputBytes: number;
+  /** Unread bytes of a stream in stream mode above which the command waits, and the time to wait for a reader, ms. */
+  streamBufferBytes: number;
+  streamIdleMs: number;
+  artifacts: ArtifactSettings;
+  /** Time between SIGTERM and SIGKILL when cancelling, ms. */
+  cancelGraceMs: number;
+  /** Executions that may wait for one machine. */
+  queueLimit?: number;
+  /** Bytes of requests that may wait for one machine, and of one API key on all machines. */
+  maxQueuedBytes?: number;
+  maxQueuedBytesPerKey?: number;
+  /** The capabilities of providers: an execution wakes a machine that was put to sleep. */
+  capabilities?: Capabilities;
+  /** A terminal without a client is closed after this time, ms. */
+  terminalDetachedMs?: number;
+  heartbeatMs?: number;
+  /** Control frames of one agent each second. */
+  maxFramesPerSecond?: number;
+  /** The version of this server, sent to agents. */
+  version: string;
+}
+
+export interface ControlPlaneDeps {
+  store: Store;
+  sealer: Sealer;
+  logger: Logger;
+  /** ms since the epoch. */
+  now?: () => number;
+  /** Called when an execution with a callback_url has ended. */
+  callbackDue?: () => void;
+  observer?: ExecutionObserver;
+  elsewhere?: ChangedElsewhere;
+  /** Connections to the other servers. Absent: everything between servers goes through the database. */
+  peers?: PeerSettings;
+}
