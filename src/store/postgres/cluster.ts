@@ -122,9 +122,13 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
       }),
     takeAnswers: ({ orderIds }) =>
       transactions.poll(async (connection) => {
-        const text = 'DELETE FROM inbox WHERE id = ANY($1) AND reply IS NOT NULL RETURNING id, reply';
-        const rows = await connection.query<{ id: number; reply: string }>({ text, values: [orderIds] });
-        return rows.map(({ id, reply }) => ({ orderId: id, answer: JSON.parse(reply) as unknown }));
+        const text = `WITH taken AS (DELETE FROM inbox WHERE id = ANY($1::bigint[]) AND reply IS NOT NULL RETURNING id, reply)
+          SELECT id, reply FROM taken
+          UNION ALL SELECT u.id, NULL FROM unnest($1::bigint[]) AS u (id) WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.id = u.id)`;
+        const rows = await connection.query<{ id: number; reply: string | null }>({ text, values: [orderIds] });
+        return rows.map(({ id: orderId, reply }) =>
+          reply === null ? { orderId } : { orderId, answer: JSON.parse(reply) as unknown },
+        );
       }),
   };
 }

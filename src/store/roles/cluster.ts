@@ -93,8 +93,8 @@ export interface ClusterStore {
   takeOrders(): Promise<ReceivedOrder[]>;
   /** `answer` is JSON. */
   answerOrder(p: { orderId: number; answer: unknown }): Promise<void>;
-  /** The answers to these orders that have arrived. An answer is returned once. */
-  takeAnswers(p: { orderIds: readonly number[] }): Promise<{ orderId: number; answer: unknown }[]>;
+  /** The answers to these orders that have arrived. An answer is returned once. It is absent for an order that a crash of the database has lost. */
+  takeAnswers(p: { orderIds: readonly number[] }): Promise<{ orderId: number; answer?: unknown }[]>;
 
   /** Sends hints to all servers, including this one. Never part of a write. */
   hint(hints: readonly Hint[]): Promise<void>;

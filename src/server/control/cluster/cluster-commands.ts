@@ -5,16 +5,19 @@ import type { UsagePayload } from '../../../core/report.ts';
 import type { ClusterStore, Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
 import type { LocalCommands, MachineCommands, Sent } from '../commands/machine-commands.ts';
-import type { StdinOutcome, StdinRequest } from '../commands/stdin.ts';
+import { pause } from '../../pause.ts';
+import type { StdinAttempt, StdinOutcome, StdinRequest } from '../commands/stdin.ts';
 import type { TerminalLimit } from '../commands/terminal-limits.ts';
 import type { HintChannel } from './hint-channel.ts';
 import type { Answer, Ask, OrderBody } from './order-schemas.ts';
-import type { PendingAnswers } from './pending-answers.ts';
+import type { PendingAnswers, SentOrder } from './pending-answers.ts';
 
 /** Time to wait for the answer to an order, ms. After it the agent counts as offline. */
 const ANSWER_TIMEOUT_MS = 5000;
 /** Time to wait for the answer to an order that writes stdin, ms: the answer waits for the runner. */
 const STDIN_TIMEOUT_MS = 55_000;
+/** Delay before stdin whose connection was lost is sent again, ms. */
+const STDIN_RETRY_MS = 100;
 
 export interface ClusterCommandsDeps {
   cluster: Pick<ClusterStore, 'replicaId' | 'sendOrder' | 'sendToAll'>;
@@ -72,18 +75,31 @@ export class ClusterCommands implements MachineCommands {
     return sentOr(await this.#ask(p.machineId, { kind: 'rotate', join_token: p.joinToken }));
   }
 
+  /** Once a connection is lost under a write, its offset is known: it is tried on the next connection, wherever that is. */
   async writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
-    const { execution, bytes, offset, close } = request;
-    const { machineId, executionId } = execution;
-    if (execution.stdinMode !== 'open' || this.#deps.sessions.get(machineId) !== undefined) {
-      return this.#deps.local.writeStdin(request);
+    const { signal } = request;
+    let interrupted: { offset?: number } = {};
+    for (;;) {
+      const attempt = await this.#tryStdin({ ...request, ...interrupted });
+      if (attempt.outcome === 'interrupted') interrupted = { offset: attempt.offset };
+      else if (interrupted.offset === undefined || !REPEATABLE.has(attempt.outcome)) return attempt;
+      if (signal.aborted) return AWAY;
+      await pause(STDIN_RETRY_MS, signal);
+    }
+  }
+
+  async #tryStdin(request: StdinRequest): Promise<StdinAttempt | { outcome: 'busy' }> {
+    const { execution, bytes, offset, close, signal } = request;
+    const { machineId, executionId, stdinMode, dispatchedTo } = execution;
+    if (stdinMode !== 'open' || this.#deps.sessions.get(machineId) !== undefined) {
+      return this.#deps.local.tryStdin(request);
     }
     const at = offset === undefined ? {} : { offset };
-    const ask: Ask = { kind: 'stdin', execution_id: executionId, close, ...at };
-    const options = { payload: bytes, timeoutMs: STDIN_TIMEOUT_MS, signal: request.signal };
-    const answer = await this.#ask(machineId, ask, options);
-    if (answer === undefined) return execution.dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
-    return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinOutcome);
+    const sent = await this.#send(machineId, { kind: 'stdin', execution_id: executionId, close, ...at }, bytes);
+    if (sent === undefined) return dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
+    const answer = await this.#deps.answers.wait(sent, STDIN_TIMEOUT_MS, signal);
+    if (answer === undefined) return { outcome: 'unknown' };
+    return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinAttempt);
   }
 
   async outputLimited(execution: Execution): Promise<void> {
@@ -122,19 +138,19 @@ export class ClusterCommands implements MachineCommands {
   }
 
   /** Returns the answer of the server that holds the machine's connection. Undefined if no server does, or it does not answer in time. */
-  async #ask(
-    machineId: string,
-    ask: Ask,
-    options: { payload?: Buffer; timeoutMs?: number; signal?: AbortSignal } = {},
-  ): Promise<Answer | undefined> {
-    const { cluster, hints, answers } = this.#deps;
-    const { payload, timeoutMs = ANSWER_TIMEOUT_MS, signal } = options;
+  async #ask(machineId: string, ask: Ask): Promise<Answer | undefined> {
+    const sent = await this.#send(machineId, ask);
+    return sent && this.#deps.answers.wait(sent, ANSWER_TIMEOUT_MS);
+  }
+
+  /** Sends an order to the server that holds the machine's connection. Undefined if no server does. */
+  async #send(machineId: string, ask: Ask, payload?: Buffer): Promise<SentOrder | undefined> {
+    const { cluster, hints } = this.#deps;
     const body: OrderBody = { from: cluster.replicaId, ask };
     const bytes = payload === undefined ? {} : { payload };
     const sent = await cluster.sendOrder({ machineId, kind: ask.kind, body, ...bytes });
-    if (sent === undefined) return undefined;
-    hints.send({ about: 'inbox', replicaId: sent.replicaId });
-    return answers.wait(sent.orderId, timeoutMs, signal);
+    if (sent !== undefined) hints.send({ about: 'inbox', replicaId: sent.replicaId });
+    return sent;
   }
 
   async #tellAll(machineId: string, ask: Ask): Promise<void> {
@@ -146,6 +162,8 @@ export class ClusterCommands implements MachineCommands {
   }
 }
 
+/** Outcomes after which a write is tried again, if its offset is known. */
+const REPEATABLE: ReadonlySet<string> = new Set(['agent_away', 'unknown']);
 /** Outcomes of orders that are not about stdin. */
 const NOT_OF_STDIN: ReadonlySet<Answer['outcome']> = new Set<Answer['outcome']>(['sent', 'done', 'usage']);
 const AWAY = { outcome: 'agent_away' } as const;

@@ -108,7 +108,10 @@ export class Cluster {
       clock,
       log,
       address: () => this.#peers.address,
-      others: (others) => this.#peers.living(others),
+      others: (others) => {
+        this.#peers.living(others);
+        this.#answers.living(new Set([cluster.replicaId, ...others.map(({ replicaId }) => replicaId)]));
+      },
       reaped: () => void sessions.closeAll(CLOSE.restart, 'the server was declared dead', 0),
       cutOff: () => void sessions.closeAll(CLOSE.restart, 'the server cannot reach its database', SHED_MS),
     });

@@ -111,6 +111,6 @@ export class OrderDesk {
     if (execution === undefined) return { outcome: 'not_open' };
     const signal = AbortSignal.timeout(STDIN_TIMEOUT_MS);
     const at = offset === undefined ? {} : { offset };
-    return this.#deps.local.writeStdin({ execution, bytes, close, signal, ...at });
+    return this.#deps.local.tryStdin({ execution, bytes, close, signal, ...at });
   }
 }

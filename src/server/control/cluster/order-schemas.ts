@@ -35,6 +35,7 @@ export type OrderBody = Static<typeof OrderBodySchema>;
 
 const AnswerSchema = Type.Union([
   Type.Object({ outcome: Type.Literal('written'), offset: Type.Integer(), closed: Type.Boolean() }),
+  Type.Object({ outcome: Type.Literal('interrupted'), offset: Type.Integer({ minimum: 0 }) }),
   Type.Object({ outcome: Type.Literal('usage'), usage: Type.Optional(UsagePayloadSchema) }),
   Type.Object({
     outcome: Type.Union([
@@ -44,6 +45,7 @@ const AnswerSchema = Type.Union([
       Type.Literal('not_open'),
       Type.Literal('not_running'),
       Type.Literal('bad_offset'),
+      Type.Literal('unknown'),
       Type.Literal('busy'),
     ]),
   }),

@@ -5,7 +5,7 @@ import { CLOSE } from '../../../core/protocol.ts';
 import type { UsagePayload } from '../../../core/report.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
-import type { StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
+import type { StdinAttempt, StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
 import type { TerminalLimit, TerminalLimits } from './terminal-limits.ts';
 import type { UsageQueries } from './usage-queries.ts';
 
@@ -84,8 +84,14 @@ export class LocalCommands implements MachineCommands {
     return this.#limits.set(limit) ? 'sent' : 'agent_away';
   }
 
-  writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
-    return this.#stdin.write(request);
+  async writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
+    const written = await this.#stdin.write(request);
+    return written.outcome === 'interrupted' ? { outcome: 'agent_away' } : written;
+  }
+
+  /** As `writeStdin`, on the present connection of the agent only. */
+  tryStdin(request: StdinRequest): Promise<StdinAttempt | { outcome: 'busy' }> {
+    return this.#stdin.write({ ...request, endsWithSession: true });
   }
 
   async rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent> {

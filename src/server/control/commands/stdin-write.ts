@@ -4,14 +4,14 @@ import type { Execution } from '../../../store/store.ts';
 import type { Live } from '../live/live.ts';
 import { AGENT_LIMITS } from '../agents/limits.ts';
 import type { AgentSession } from '../agents/session.ts';
-import type { StdinOutcome, StdinRequest, StdinState } from './stdin.ts';
+import type { StdinAttempt, StdinAttemptRequest, StdinState } from './stdin.ts';
 
 const NOTHING = Buffer.alloc(0);
 
 /** One request that writes live stdin. */
 export class StdinWrite {
   readonly #state: StdinState;
-  readonly #request: StdinRequest;
+  readonly #request: StdinAttemptRequest;
   readonly #session: () => AgentSession | undefined;
   #execution: Execution;
   /** Offset of the bytes, once it is known. */
@@ -24,7 +24,7 @@ export class StdinWrite {
 
   constructor(p: {
     state: StdinState;
-    request: StdinRequest;
+    request: StdinAttemptRequest;
     session: () => AgentSession | undefined;
   }) {
     this.#state = p.state;
@@ -34,7 +34,7 @@ export class StdinWrite {
   }
 
   /** Writes step by step until the runner has all bytes, or cannot get them. */
-  async run(live: Live): Promise<StdinOutcome> {
+  async run(live: Live): Promise<StdinAttempt> {
     const { signal } = this.#request;
     return new Promise((resolve, reject) => {
       const step = (): void => {
@@ -68,13 +68,15 @@ export class StdinWrite {
   }
 
   /** Writes the bytes that the runner can accept now. Returns the outcome; undefined while the write must wait. */
-  #step(): StdinOutcome | undefined {
+  #step(): StdinAttempt | undefined {
     const { status, dispatchedTo } = this.#execution;
     const done = this.#taken();
     if (done !== undefined) return done;
     if (isTerminal(status) || this.#state.closed) return { outcome: 'not_open' };
     if (dispatchedTo === undefined) return { outcome: 'not_running' };
     const session = this.#session();
+    const { endsWithSession = false } = this.#request;
+    if (endsWithSession && this.#sentTo !== undefined && session !== this.#sentTo) return this.#interrupted();
     if (session === undefined) return this.#begun ? undefined : { outcome: 'agent_away' };
     // It is dispatched, and will run soon.
     if (status !== 'running') return undefined;
@@ -89,15 +91,22 @@ export class StdinWrite {
   }
 
   /** Ends the write of a client that has disconnected. The next request has to wait until the offset after the sent bytes is known. */
-  #leave(): StdinOutcome | undefined {
+  #leave(): StdinAttempt | undefined {
     const { taken, closed } = this.#state;
     const onTheWay = this.#sentTo !== undefined && taken !== undefined && this.#sent > taken && !closed;
     const settled = isTerminal(this.#execution.status) || this.#session() !== this.#sentTo;
-    return onTheWay && !settled ? undefined : { outcome: 'agent_away' };
+    return onTheWay && !settled ? undefined : this.#interrupted();
+  }
+
+  /** Returns the outcome of a write that did not reach its end: nothing was sent before its offset was known. */
+  #interrupted(): StdinAttempt {
+    const { endsWithSession = false } = this.#request;
+    if (!endsWithSession || this.#start === undefined) return { outcome: 'agent_away' };
+    return { outcome: 'interrupted', offset: this.#start };
   }
 
   /** Returns the answer, once the runner has all bytes of this request. */
-  #taken(): StdinOutcome | undefined {
+  #taken(): StdinAttempt | undefined {
     const { taken, closed } = this.#state;
     const start = this.#start ?? this.#request.offset;
     if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;

@@ -19,10 +19,21 @@ export interface StdinRequest {
   signal: AbortSignal;
 }
 
-/** The outcome of a write. `offset`: bytes of stdin that the runner has acknowledged so far. */
+/** `endsWithSession`: the write ends when the agent's connection is lost, because the agent may come back to another server. */
+export interface StdinAttemptRequest extends StdinRequest {
+  endsWithSession?: true;
+}
+
+/**
+ * The outcome of a write. `offset`: bytes of stdin that the runner has acknowledged so far. `agent_away`: nothing was written. `unknown`: the
+ * bytes may have been written, because the server that holds the agent's connection has not answered.
+ */
 export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
-  | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' };
+  | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' | 'unknown' };
+
+/** The outcome of a write on one connection of the agent. `interrupted`: it was lost. At `offset` the same bytes are not written twice. */
+export type StdinAttempt = StdinOutcome | { outcome: 'interrupted'; offset: number };
 
 /** The number of executions without a writing request whose stdin state is kept in memory. */
 const MAX_IDLE = 1000;
@@ -58,7 +69,7 @@ export class StdinRelay implements StdinListener {
   }
 
   /** Settles when the runner has acknowledged the bytes; `busy` if too many requests wait for their turn. */
-  async write(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {
+  async write(request: StdinAttemptRequest): Promise<StdinAttempt | { outcome: 'busy' }> {
     const { execution, signal } = request;
     if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
     const state = this.#stateOf(execution);

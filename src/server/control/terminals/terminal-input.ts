@@ -22,7 +22,7 @@ export interface TerminalInputDeps {
   execution: Execution;
   /** Aborts when the client disconnects. */
   signal: AbortSignal;
-  /** Called when bytes were dropped because too many wait for an offline agent. */
+  /** Called when bytes were dropped: too many wait for an offline agent, or the first ones may have arrived, and their offset is not known. */
   dropped: () => void;
   failed: (cause: unknown) => void;
   /** Called when the client must not be read any more (true), and when it is to be read again. */
@@ -35,6 +35,10 @@ export class TerminalInput {
   #queue: Item[] = [];
   /** Bytes that wait or are being sent. Above the limit the client is not read. */
   #heldBytes = 0;
+  /** Offset after the last bytes that the runner acknowledged to this client. */
+  #offset: number | undefined;
+  /** Whether the first bytes in the queue may have arrived: at `#offset` they are not written twice. */
+  #mayHaveArrived = false;
   #busy = false;
   #full = false;
   /** Whether the agent accepts input. Then a fast client is slowed down, and nothing is dropped. */
@@ -100,10 +104,15 @@ export class TerminalInput {
     const count = items.length;
     this.#sending = true;
     const { control, execution, signal } = this.#deps;
-    const written = await control.writeStdin({ execution, bytes, close: false, signal }).finally(() => {
+    const at = this.#mayHaveArrived && this.#offset !== undefined ? { offset: this.#offset } : {};
+    const written = await control.writeStdin({ execution, bytes, close: false, signal, ...at }).finally(() => {
       this.#sending = false;
     });
-    if (written.outcome === 'agent_away') return false;
+    if (written.outcome === 'unknown') this.#mayHaveArrived = true;
+    if (written.outcome === 'agent_away' || (written.outcome === 'unknown' && this.#offset !== undefined)) return false;
+    if (written.outcome === 'unknown') this.#deps.dropped();
+    if (written.outcome === 'written') this.#offset = written.offset;
+    this.#mayHaveArrived = false;
     // Any other answer (`not_open`: the shell has ended) means that these bytes are not sent again.
     this.#queue.splice(0, count);
     this.#count(-bytes.length);

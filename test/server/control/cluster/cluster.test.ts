@@ -119,6 +119,34 @@ describe.each([
     expect(await written).toEqual({ outcome: 'written', offset: 5, closed: true });
   });
 
+  test.each([
+    ['the server of the agent', 'one'],
+    ['another server', 'two'],
+  ] as const)(
+    'stdin through %s, whose connection is lost, is written once, at its offset, after the agent has moved',
+    async (_name, via) => {
+      const servers = await runningElsewhere({ dropHints, stdin: 'open' });
+      const { two, agent, credential, running, id } = servers;
+      const { signal } = new AbortController();
+      const written = servers[via].control.writeStdin({
+        execution: running,
+        bytes: Buffer.from('hello'),
+        close: false,
+        signal,
+      });
+      await agent.next('stdin');
+      agent.send({ type: 'stdin_ack', execution_id: id, offset: 3, closed: false });
+      expect(await agent.next('stdin')).toMatchObject({ offset: 3 });
+      await agent.close();
+      const moved = await ScriptedAgent.join(two.url, credential);
+      expect((await moved.next('stdin')).attachment).toHaveLength(0);
+      moved.send({ type: 'stdin_ack', execution_id: id, offset: 8, closed: false });
+      expect(await written).toEqual({ outcome: 'written', offset: 8, closed: false });
+      const pieces = moved.received.filter((frame) => frame.type === 'stdin');
+      expect(pieces.map(({ attachment }) => attachment.length)).toEqual([0]);
+    },
+  );
+
   test('a replaced credential closes the connection, whichever server replaced it', async () => {
     const { two, agent } = await twoServers({ dropHints });
     await two.control.credentialChanged('dm-one');

@@ -1,5 +1,6 @@
 /** The input of one client, for a terminal that takes it slowly, or whose agent is offline. */
 import { expect, test, vi } from 'vitest';
+import type { StdinOutcome } from '../../../../src/server/control/commands/stdin.ts';
 import { TerminalInput } from '../../../../src/server/control/terminals/terminal-input.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
@@ -68,4 +69,50 @@ test('input that follows a resize waits for it, whatever its size', async () => 
   await take();
   await vi.waitFor(() => expect(taken).toEqual([1, '101x31', 2 * PIECE.length]));
   expect(dropped()).toBe(0);
+});
+
+test('input that may have arrived is sent again at its offset; if that is not known, it is dropped, and the client is told', async () => {
+  const writes: [text: string, offset: number | undefined][] = [];
+  const outcomes: StdinOutcome[] = [
+    { outcome: 'unknown' },
+    { outcome: 'written', offset: 2, closed: false },
+    { outcome: 'unknown' },
+    { outcome: 'agent_away' },
+    { outcome: 'written', offset: 3, closed: false },
+    { outcome: 'written', offset: 4, closed: false },
+  ];
+  const dropped = vi.fn();
+  const input = new TerminalInput({
+    control: {
+      writeStdin: async ({ bytes, offset }) => {
+        writes.push([bytes.toString(), offset]);
+        return outcomes[writes.length - 1] ?? expect.unreachable('too many writes');
+      },
+      resize: async () => 'sent',
+    },
+    execution: EXECUTION,
+    signal: new AbortController().signal,
+    dropped,
+    failed: (cause) => expect.unreachable(String(cause)),
+    full: () => {},
+  });
+  input.write(Buffer.from('a'));
+  await vi.waitFor(() => expect(dropped).toHaveBeenCalledOnce());
+  for (const [key, count] of [
+    ['b', 2],
+    ['c', 5],
+    ['d', 6],
+  ] as const) {
+    input.write(Buffer.from(key));
+    await vi.waitFor(() => expect(writes).toHaveLength(count));
+  }
+  expect(writes).toEqual([
+    ['a', undefined],
+    ['b', undefined],
+    ['c', undefined],
+    ['c', 2],
+    ['c', 2],
+    ['d', undefined],
+  ]);
+  expect(dropped).toHaveBeenCalledOnce();
 });

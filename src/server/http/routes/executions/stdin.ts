@@ -15,6 +15,8 @@ const REFUSALS = {
   not_open: 'The stdin of this execution is not open: it was closed, or stdin_open was not requested.',
   not_running: 'The execution has not started yet.',
   agent_away: 'The agent of the machine is offline: nothing was written.',
+  unknown:
+    'The server that the agent was connected to does not answer: the bytes may have been written. Try again with their offset.',
   bad_offset: 'The offset is past the bytes that were written so far.',
 } as const;
 
