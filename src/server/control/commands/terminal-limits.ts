@@ -29,7 +29,7 @@ interface LimitedTerminal {
   /** All output before this offset is stored. */
   end: number;
   /** The limit that was last sent to the agent, with its session. */
-  told: { offset: number; session: AgentSession | undefined };
+  lastSent: { offset: number; session: AgentSession | undefined };
   /** The time of the last change, ms. */
   changedAt: number;
 }
@@ -62,7 +62,7 @@ export class TerminalLimits implements CommitListener {
     const terminal = this.#terminal(machineId, executionId);
     if (offset === undefined) terminal.limits.delete(replicaId);
     else terminal.limits.set(replicaId, { offset, at: this.#now() });
-    this.#tell(executionId, terminal);
+    this.#sendLimit(executionId, terminal);
     return true;
   }
 
@@ -83,7 +83,7 @@ export class TerminalLimits implements CommitListener {
     if (status !== 'running' || this.#session(machineId) === undefined) return;
     const terminal = this.#terminal(machineId, executionId);
     terminal.end = execution.stdout.bytes;
-    this.#tell(executionId, terminal);
+    this.#sendLimit(executionId, terminal);
   }
 
   /** Removes the limits of dead servers, terminals whose agents are not connected to this server, and terminals without recent changes. */
@@ -92,7 +92,7 @@ export class TerminalLimits implements CommitListener {
     for (const [executionId, terminal] of this.#terminals) {
       for (const [replicaId, { at }] of terminal.limits)
         if (replicaId !== HERE && at < before) terminal.limits.delete(replicaId);
-      this.#tell(executionId, terminal);
+      this.#sendLimit(executionId, terminal);
       const isQuiet = terminal.limits.size === 0 && terminal.changedAt < before;
       if (isQuiet || this.#session(terminal.machineId) === undefined) this.#terminals.delete(executionId);
     }
@@ -105,7 +105,7 @@ export class TerminalLimits implements CommitListener {
       machineId,
       limits: new Map(),
       end: 0,
-      told: { offset: 0, session: undefined },
+      lastSent: { offset: 0, session: undefined },
       changedAt,
     };
     terminal.changedAt = changedAt;
@@ -114,17 +114,17 @@ export class TerminalLimits implements CommitListener {
   }
 
   /** Sends the limit to the agent if it has risen. Without a client, the limit is raised when half of it is used. */
-  #tell(executionId: string, { machineId, limits, end, told }: LimitedTerminal): void {
+  #sendLimit(executionId: string, { machineId, limits, end, lastSent }: LimitedTerminal): void {
     const session = this.#session(machineId);
     if (session === undefined) return;
     // A limit that was sent in an earlier session may not have arrived.
-    if (told.session !== session) Object.assign(told, { offset: 0, session });
+    if (lastSent.session !== session) Object.assign(lastSent, { offset: 0, session });
     const hasClients = limits.size > 0;
     const offset = hasClients
       ? Math.min(...[...limits.values()].map((limit) => limit.offset))
       : end + TERMINAL_AHEAD_BYTES;
-    if (offset <= told.offset || (!hasClients && told.offset - end > TERMINAL_AHEAD_BYTES / 2)) return;
-    told.offset = offset;
+    if (offset <= lastSent.offset || (!hasClients && lastSent.offset - end > TERMINAL_AHEAD_BYTES / 2)) return;
+    lastSent.offset = offset;
     const limit = { stdout: offset, stderr: offset, past_limit: 'wait' } as const;
     session.tell({ type: 'output_limit', execution_id: executionId, ...limit });
   }
