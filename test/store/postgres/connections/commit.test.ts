@@ -60,25 +60,30 @@ test('a transaction that the database ends because of a deadlock is run again', 
   const slots = [new ConnectionSlot(address), new ConnectionSlot(address)];
   const write = (name: string) => ({ text: 'UPDATE held SET writes = writes + 1 WHERE name = $1', values: [name] });
   const met = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  let attempts = 0;
+  const ended = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const attempts = [0, 0];
   const orders = [
     ['a', 'b'],
     ['b', 'a'],
   ];
   await Promise.all(
-    orders.map(([own = '', other = ''], index) =>
-      transact(slots[index] as ConnectionSlot, address, async (connection) => {
-        attempts += 1;
+    orders.map(async ([own = '', other = ''], index) => {
+      await transact(slots[index] as ConnectionSlot, address, async (connection) => {
+        attempts[index] = (attempts[index] ?? 0) + 1;
+        // The attempt after a deadlock starts when the other transaction has ended. Otherwise it may take its row again before the
+        // other one, which waits for it, has woken: a second deadlock.
+        if (attempts[index] > 1) await ended[1 - index]?.promise;
         await connection.run(write(own));
         met[index]?.resolve();
         await met[1 - index]?.promise;
         // Sent together with COMMIT, like the last statement of the writers.
         return { result: undefined, last: [write(other)] };
-      }),
-    ),
+      });
+      ended[index]?.resolve();
+    }),
   );
   await Promise.all(slots.map((slot) => slot.close()));
-  expect(attempts).toBe(3);
+  expect(attempts.toSorted()).toEqual([1, 2]);
   expect(await first.query({ text: 'SELECT name, writes FROM held ORDER BY name' })).toEqual([
     { name: 'a', writes: 2 },
     { name: 'b', writes: 2 },
