@@ -22,6 +22,8 @@ interface InboxRow {
   kind: string;
   body: string;
   payload: Buffer | null;
+  /** ms since the epoch. */
+  created: number;
 }
 
 /** The ClusterStore of PostgreSQL. `address`: for separate connections, since LISTEN needs a permanent one. */
@@ -109,11 +111,11 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
     takeOrders: () =>
       transactions.poll(async (connection) => {
         const text = `UPDATE inbox SET taken = true WHERE replica_id = $1 AND NOT taken
-          RETURNING id, machine_public_id, kind, body, payload`;
+          RETURNING id, machine_public_id, kind, body, payload, extract(epoch FROM created_at)::float8 * 1000 AS created`;
         const rows = await connection.query<InboxRow>({ text, values: [replica.id] });
         const old = `DELETE FROM inbox WHERE created_at < clock_timestamp() - ${KEEP_ORDERS}`;
         if (rows.length > 0) await connection.run({ text: old });
-        return rows.toSorted((a, b) => a.id - b.id).map(toOrder);
+        return rows.toSorted((a, b) => a.created - b.created).map(toOrder);
       }),
     answerOrder: ({ orderId, answer }) =>
       transactions.run(async (connection) => {
