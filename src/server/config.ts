@@ -125,7 +125,11 @@ const ServerConfigSchema = Type.Object({
     { minimum: 1, maximum: 315_360_000_000 },
   ),
   cancelGraceMs: Count('Time between SIGTERM and SIGKILL when cancelling, in ms.', 5000, { maximum: 86_400_000 }),
-  maxQueuedBytesPerKey: Count('Maximum bytes of all waiting requests of one API key.', 67_108_864, { minimum: 1 }),
+  maxQueuedBytesPerKey: Count(
+    'Maximum bytes that one API key keeps on the server: its waiting requests, the commands of its running batches, and those of its schedules.',
+    67_108_864,
+    { minimum: 1 },
+  ),
   maxQueuedBytes: Count('Maximum size of all waiting requests of one machine, in bytes.', 268_435_456, { minimum: 1 }),
   maxQueue: Count('Maximum number of executions that may wait for one machine.', 10_000, { minimum: 1 }),
   agentLostAfterMs: Count(
@@ -138,7 +142,10 @@ const ServerConfigSchema = Type.Object({
     'Size of the database, in bytes, above which the oldest finished executions are deleted. 0: no limit.',
     0,
   ),
-  maxCreatesPerSecond: Count('Executions that one API key may create each second. 0: no limit.', 0),
+  maxCreatesPerSecond: Count(
+    'Executions, terminals, batches and schedules that one API key may create each second. The executions of a batch do not count. 0: no limit.',
+    0,
+  ),
   maxStreamsPerKey: Count('Streams and waits that one API key may hold open at once.', 4096, { minimum: 1 }),
   maxFrameBytes: Count('Largest first message (hello) of an agent, in bytes.', 524_288, {
     minimum: 65_536,

@@ -82,7 +82,7 @@ export async function startServer(
   const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now });
   const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
-  const schedules = buildSchedules({ store, batches, sealer, log: logger, now });
+  const schedules = buildSchedules({ ...{ store, batches, sealer, log: logger, now }, control: () => control });
   const elsewhere = changesElsewhere({ lifecycle: () => lifecycle, batches });
   const peers = { address: readPeerAddress(config.clusterAddress), key: serverKeys.peerKey, version };
   const control: RunningControlPlane = buildControlPlane(

@@ -14,7 +14,7 @@ export const ScheduleRunSchema = Type.Object(
       examples: ['started'],
     }),
     reason: Type.Optional(
-      Type.String({ description: 'overlap, no_machines, paused, key_revoked.', examples: ['overlap'] }),
+      Type.String({ description: 'overlap, no_machines, paused, key_queue_full, key_revoked.', examples: ['overlap'] }),
     ),
     batch: Type.Optional(BatchSchema),
   },

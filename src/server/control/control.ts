@@ -4,7 +4,7 @@
  */
 import type { TerminalCommands } from './terminals/terminal-commands.ts';
 import type { UsagePayload } from '../../core/report.ts';
-import type { CancelOutcome, Execution, OnBehalf } from '../../store/store.ts';
+import type { CancelOutcome, Execution, Idempotency, OnBehalf } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
 import type { CreateRequest, CreateResult } from './commands/create-request.ts';
 
@@ -17,8 +17,11 @@ export interface ControlPlane extends TerminalCommands {
   /** Number of servers that share the load: each takes its part of limits that apply to all together. */
   readonly servers: number;
   create(request: CreateRequest): Promise<CreateResult>;
-  /** Counts bytes that a batch or a schedule of this key keeps on the server. False if they are too many, with its waiting requests. */
-  mayKeep(p: { createdBy: string; bytes: number }): Promise<boolean>;
+  /**
+   * Counts bytes that a batch or a schedule of this key keeps on the server. False if they are too many, with its waiting requests. A request
+   * that repeats an earlier one keeps nothing more, so the answer is true.
+   */
+  mayKeep(p: { createdBy: string; bytes: number; idempotency?: Idempotency }): Promise<boolean>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** Sends a signal. `not_running`: the execution still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;

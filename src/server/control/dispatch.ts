@@ -1,7 +1,7 @@
 /** Creates and dispatches executions. The dispatch is committed before the start is sent; without a free slot the execution waits. */
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import { queuedBytesOf } from '../../core/decisions/queue.ts';
-import type { CreateOutcome, ExistingExecution, NewExecution, Store } from '../../store/store.ts';
+import type { CreateOutcome, ExistingExecution, Idempotency, NewExecution, Store } from '../../store/store.ts';
 import type { Sealer, SecretInput } from '../seal.ts';
 import type { AgentSessions } from './agents/sessions.ts';
 import type { PendingStart } from './agents/start-queue.ts';
@@ -20,7 +20,7 @@ import { QueuedBytes } from './queued-bytes.ts';
 const NOTHING = Buffer.alloc(0);
 
 export interface DispatchDeps {
-  store: Pick<Store, 'createExecution' | 'queuedBytes'>;
+  store: Pick<Store, 'createExecution' | 'queuedBytes' | 'findReplay'>;
   sessions: AgentSessions;
   machines: Pick<MachineCommands, 'waiting'>;
   sealer: Pick<Sealer, 'sealInTurns'>;
@@ -68,7 +68,11 @@ export class Dispatcher implements ExecutionCreator {
     const session = sessions.get(machineId);
     const reservation = session?.reserve(input.stdin.length + (execution.sealedInput?.length ?? 0));
     if (session === undefined || reservation === undefined) {
-      const mayWait = await this.#queuedBytes.admits(request.createdBy, queuedBytesOf(execution));
+      const mayWait = await this.mayKeep({
+        createdBy: request.createdBy,
+        bytes: queuedBytesOf(execution),
+        ...pick(request, 'idempotency'),
+      });
       if (!mayWait) return { outcome: 'key_queue_full' };
       return this.#created(await store.createExecution(common), request);
     }
@@ -85,9 +89,12 @@ export class Dispatcher implements ExecutionCreator {
     }
   }
 
-  /** Counts bytes that are kept for a key elsewhere. Returns whether they may be. */
-  mayKeep({ createdBy, bytes }: { createdBy: string; bytes: number }): Promise<boolean> {
-    return this.#queuedBytes.admits(createdBy, bytes);
+  /** Counts bytes that a key keeps on the server. Returns whether they may be kept: they fit, or the request repeats one that was admitted. */
+  async mayKeep(p: { createdBy: string; bytes: number; idempotency?: Idempotency }): Promise<boolean> {
+    if (await this.#queuedBytes.admits(p.createdBy, p.bytes)) return true;
+    const { idempotency } = p;
+    if (idempotency === undefined) return false;
+    return (await this.#deps.store.findReplay({ idempotency, now: this.#deps.now() })) !== undefined;
   }
 
   #created(outcome: CreateOutcome | ExistingExecution, request: CreateRequest): CreateOutcome {

@@ -1,7 +1,7 @@
 /** Limits the bytes of the waiting requests of one API key on all machines together, whichever server they came to. */
 import type { Store } from '../../store/store.ts';
 
-/** Time for which a refused key is refused again without reading the store, ms. */
+/** Time for which requests of a key that are not smaller than a refused one are refused without reading the store, ms. */
 const REFUSED_MS = 1000;
 /** Maximum number of keys in memory. Servers have far fewer. */
 const MAX_KEYS = 10_000;
@@ -17,7 +17,8 @@ interface Known {
   added: number;
   /** Time of that read, ms. */
   readAt: number;
-  /** Requests are refused until this time, ms. */
+  /** Requests of at least this size are refused until this time, ms. */
+  refusedBytes: number;
   refusedUntil: number;
 }
 
@@ -49,11 +50,11 @@ export class QueuedBytes {
   async admits(createdBy: string, bytes: number): Promise<boolean> {
     const { limit, now } = this.#options;
     const last = this.#known.get(createdBy);
-    if (last !== undefined && last.refusedUntil > now()) return false;
+    if (last !== undefined && bytes >= last.refusedBytes && last.refusedUntil > now()) return false;
     const known = last !== undefined && this.#covers(last, bytes) ? last : await this.#read(createdBy);
     const waiting = known.stored + known.added;
     if (waiting > 0 && waiting + bytes > limit) {
-      known.refusedUntil = now() + REFUSED_MS;
+      Object.assign(known, { refusedBytes: bytes, refusedUntil: now() + REFUSED_MS });
       return false;
     }
     known.added += bytes;
@@ -77,7 +78,7 @@ export class QueuedBytes {
     const present = this.#known.get(createdBy);
     if (present === undefined) {
       if (this.#known.size >= MAX_KEYS) this.#known.clear();
-      const known = { stored, added: 0, readAt: now(), refusedUntil: 0 };
+      const known = { stored, added: 0, readAt: now(), refusedBytes: 0, refusedUntil: 0 };
       this.#known.set(createdBy, known);
       return known;
     }

@@ -1,4 +1,5 @@
 /** Creates, reads, lists and cancels executions, and reads their logs. */
+import { type BoundKey, replayOf } from '../../core/decisions/retries.ts';
 import { type ExecutionStatus, isTerminal, type Stream } from '../../core/execution.ts';
 import {
   type ChunkRow,
@@ -56,6 +57,8 @@ const QUEUED_BYTES = `SELECT (
   + (SELECT coalesce(sum(octet_length(sealed_request)), 0) FROM batches WHERE status = 'running' AND created_by = $1)
   + (SELECT coalesce(sum(octet_length(sealed_request)), 0) FROM schedules WHERE created_by = $1))::bigint AS bytes`;
 
+const BOUND_KEY = `SELECT digest, resource, expires_at AS "expiresAt" FROM idempotency WHERE api_key = $1 AND key = $2`;
+
 /** The use cases of callers. */
 export function executionMethods({ read, writers, transactions }: Context): ExecutionStore & IdempotencyStore {
   return {
@@ -78,6 +81,11 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
         needs: { machines: [machineId], executions: [executionId], ...onBehalf(p, executionId) },
         run: (tx) => requestCancel(tx, p),
       });
+    },
+    async findReplay({ idempotency, now }) {
+      const { apiKeyId, key } = idempotency;
+      const [bound] = await read<BoundKey>({ name: 'bound-key', text: BOUND_KEY, values: [apiKeyId, key] });
+      return replayOf(bound, idempotency, now);
     },
     bindIdempotency: (p) =>
       writers.write(p.resource, { needs: onBehalf(p, p.resource), run: (tx) => bindIdempotency(tx, p) }),

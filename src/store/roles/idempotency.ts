@@ -30,6 +30,8 @@ export interface OnBehalf {
 }
 
 export interface IdempotencyStore {
+  /** Returns what a write with this key would return if it repeats an earlier one. Undefined: it repeats none. */
+  findReplay(p: { idempotency: Idempotency; now: number }): Promise<Replay | undefined>;
   /** Binds a key to an action that writes nothing else (a signal, a piece of stdin): `bound` for the first, then a Replay. */
   bindIdempotency(p: {
     idempotency: Idempotency;

@@ -58,6 +58,7 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     listEvents: (p) => read(() => log.list(p)),
     readStream: (p) => read(() => log.readStream(p)),
     readMerged: (p) => read(() => log.readMerged(p)),
+    findReplay: ({ idempotency, now }) => read(() => tx.replay(idempotency, now)),
     bindIdempotency: (p) => write(() => bindIdempotency(tx, p)),
     releaseIdempotency: ({ apiKeyId, key }) => write(() => tx.release(apiKeyId, key)),
   };

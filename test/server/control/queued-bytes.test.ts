@@ -64,6 +64,12 @@ test('a server that has just started asks for the waiting bytes; a refused flood
   expect(await quota.admits('a', 20)).toBe(true);
 });
 
+test('a refused request does not stand in the way of a smaller one', async () => {
+  const store = storeWith(90);
+  const quota = quotaOver(store);
+  expect([await quota.admits('a', 20), await quota.admits('a', 10)]).toEqual([false, true]);
+});
+
 test('several servers share the limit of a key: together they exceed it by at most a sixteenth for each other server', async () => {
   const store = storeWith(0);
   const quotas = [1, 2, 3].map(() => quotaOver(store, () => 0, 3));

@@ -89,9 +89,8 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, ...options.config }, {});
   const logger = testLogger(config, log);
-  const batches = new BatchRunner({
-    ...{ store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now, pollMs: 60_000 },
-  });
+  const runners = { store, sealer: keys.sealer, control: () => control, log: logger, now: Date.now };
+  const batches = new BatchRunner({ ...runners, pollMs: 60_000 });
   const deps = {
     store: options.store?.(store) ?? store,
     control,
@@ -103,7 +102,7 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
       joinTokenOf: (operationId) => ({ token: operationId, hash: Buffer.from(operationId) }),
     }),
     batches,
-    schedules: buildSchedules({ store, batches, sealer: keys.sealer, log: logger, now: options.now ?? Date.now }),
+    schedules: buildSchedules({ ...runners, batches, now: options.now ?? Date.now }),
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,

@@ -93,6 +93,17 @@ export function describeIdempotency(open: OpenStore): void {
       expect(await createToken()).toEqual({ outcome: 'replayed', resource: 't' });
     });
 
+    it('finds the result of a repeat without writing', async () => {
+      const find = (idempotency: ReturnType<typeof key>, now = T0) => bench().store.findReplay({ idempotency, now });
+      expect(await find(key())).toBeUndefined();
+      const first = await create(key());
+      const resource = first.outcome === 'created' && first.execution.executionId;
+      expect(await find(key())).toEqual({ outcome: 'replayed', resource });
+      expect(await find(key('key', 'other body'))).toEqual({ outcome: 'key_reused' });
+      expect(await find(key('key', 'body', T0 + 1000, 'api-2'))).toBeUndefined();
+      expect(await find(key(), T0 + 1000)).toBeUndefined();
+    });
+
     it('binds and frees a key by itself', async () => {
       const { store } = bench();
       const bind = (digest: string, now = T0) =>

@@ -35,6 +35,7 @@ const REASONS: Readonly<Record<string, string>> = {
   overlap: 'the previous run was unfinished',
   no_machines: 'no machine has the labels',
   paused: 'it was paused',
+  key_queue_full: 'the key that created it has too many bytes waiting',
   key_revoked: 'the key that created it can no longer run commands',
 };
 const OVERLAPS: Readonly<Record<Schedule['overlap'], string>> = {

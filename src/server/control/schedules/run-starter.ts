@@ -3,6 +3,7 @@ import { customAlphabet } from 'nanoid';
 import type { Schedule, ScheduleRun, Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { BatchRunner } from '../batches/batch-runner.ts';
+import type { ControlPlane } from '../control.ts';
 import { type BatchCommand, commandText, readCommand } from '../batches/command-text.ts';
 import { selectedMachines } from '../batches/selected-machines.ts';
 
@@ -15,6 +16,7 @@ export interface RunStarterDeps {
   store: Pick<Store, 'decideRun' | 'updateSchedule' | 'listMachines' | 'getApiKey' | 'appendAudit'>;
   batches: BatchRunner;
   sealer: Sealer;
+  control: () => Pick<ControlPlane, 'mayKeep'>;
   /** ms since the epoch. */
   now: () => number;
 }
@@ -75,26 +77,26 @@ export class RunStarter {
 
   /** Creates the batch and returns the outcome. If some machines do not exist, returns their ids, and no batch was created. */
   async #create(schedule: Schedule, dueAt: number, machineIds: readonly string[]): Promise<Settled | string[]> {
-    const { store, batches, now } = this.#deps;
+    const { store, batches, control, now } = this.#deps;
     const { scheduleId, createdBy, definition } = schedule;
     const batchId = `batch-${freshId()}`;
     const { maxConcurrency, maxFailures } = definition;
+    const sealedRequest = await batches.seal(batchId, this.#open(schedule));
+    const apiKeyId = `schedule:${scheduleId}`;
+    const idempotency = { apiKeyId, key: String(dueAt), digest: DIGEST, expiresAt: now() + KEY_LIFE_MS };
+    const mayKeep = await control().mayKeep({ createdBy, bytes: sealedRequest.length, idempotency });
+    if (!mayKeep) return { outcome: 'skipped', reason: 'key_queue_full' };
     const made = await batches.store.createBatch({
       batch: {
         batchId,
         machineIds,
-        sealedRequest: await batches.seal(batchId, this.#open(schedule)),
+        sealedRequest,
         maxConcurrency,
         ...(maxFailures === undefined ? {} : { maxFailures }),
         createdBy,
       },
       now: now(),
-      idempotency: {
-        apiKeyId: `schedule:${scheduleId}`,
-        key: String(dueAt),
-        digest: DIGEST,
-        expiresAt: now() + KEY_LIFE_MS,
-      },
+      idempotency,
       ...(createdBy === 'admin' ? {} : { actor: { apiKeyId: createdBy } }),
     });
     switch (made.outcome) {

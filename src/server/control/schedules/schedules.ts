@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
+import type { ControlPlane } from '../control.ts';
 import type { BatchRunner } from '../batches/batch-runner.ts';
 import { RunStarter } from './run-starter.ts';
 import { Scheduler } from './scheduler.ts';
@@ -20,6 +21,7 @@ export function buildSchedules(p: {
   store: Store;
   batches: BatchRunner;
   sealer: Sealer;
+  control: () => Pick<ControlPlane, 'mayKeep'>;
   log: Pick<Logger, 'warn'>;
   /** ms since the epoch. */
   now: () => number;

@@ -34,10 +34,9 @@ export function assertEnvFits(env: Readonly<Record<string, string>>, limits: Cre
 /** Throws RATE_LIMITED if the key may not keep `bytes` more bytes of commands on the server. */
 export async function assertMayKeep(
   control: Pick<ControlPlane, 'mayKeep'>,
-  createdBy: string,
-  bytes: number,
+  p: Parameters<ControlPlane['mayKeep']>[0],
 ): Promise<void> {
-  if (!(await control.mayKeep({ createdBy, bytes }))) throw keyQueueFull();
+  if (!(await control.mayKeep(p))) throw keyQueueFull();
 }
 
 function keyQueueFull(): ApiError {

@@ -3,7 +3,7 @@ import { parseAutosleep } from '../../../../core/machines/autosleep.ts';
 import type { Timing } from '../../../../core/schedule.ts';
 import { CommandOfBatch, type CreateBatch } from '../../../../api/batch.ts';
 import type { CreateSchedule, UpdateSchedule } from '../../../../api/schedules/schedule.ts';
-import type { ScheduleDefinition } from '../../../../store/store.ts';
+import type { OnBehalf, ScheduleDefinition } from '../../../../store/store.ts';
 import type { BatchCommand } from '../../../control/batches/command-text.ts';
 import { nextTick, TimingError } from '../../../control/schedules/ticks.ts';
 import { assertMachine } from '../../authentication/auth.ts';
@@ -150,9 +150,9 @@ function fieldsOfCommand(body: Omit<CreateSchedule, 'selector'>): Parameters<typ
 /** Seals the command of a schedule. Throws RATE_LIMITED if it is more than the key may keep on the server. */
 export async function sealCommand(
   { control, starter }: { control: Pick<ControlPlane, 'mayKeep'>; starter: Schedules['starter'] },
-  { scheduleId, createdBy, command }: { scheduleId: string; createdBy: string; command: BatchCommand },
+  p: { scheduleId: string; createdBy: string; command: BatchCommand } & OnBehalf,
 ): Promise<Buffer> {
-  const sealed = await starter.seal(scheduleId, command);
-  await assertMayKeep(control, createdBy, sealed.length);
+  const sealed = await starter.seal(p.scheduleId, p.command);
+  await assertMayKeep(control, { ...p, bytes: sealed.length });
   return sealed;
 }

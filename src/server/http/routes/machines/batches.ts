@@ -76,7 +76,8 @@ function createRoute(app: App, context: HttpContext): void {
       } = createRequestOf(body, { machineId: '', createdBy }, context.config);
       const batchId = `batch-${freshId()}`;
       const sealedRequest = await context.batches.seal(batchId, command);
-      await assertMayKeep(context.control, createdBy, sealedRequest.length);
+      const onBehalf = await context.onBehalfOf(request);
+      await assertMayKeep(context.control, { createdBy, bytes: sealedRequest.length, ...onBehalf });
       const made = await context.batches.store.createBatch({
         batch: {
           batchId,
@@ -87,7 +88,7 @@ function createRoute(app: App, context: HttpContext): void {
           createdBy,
         },
         now: context.now(),
-        ...(await context.onBehalfOf(request)),
+        ...onBehalf,
       });
       const wait = waiting(context, request, reply);
       switch (made.outcome) {

@@ -32,7 +32,7 @@ import {
 } from '../../requests/machines/schedule.ts';
 import { findSchedule, noSchedule } from '../../requests/lookup.ts';
 import { pageRequest, pageWire } from '../../requests/paging.ts';
-import type { Schedule } from '../../../../store/store.ts';
+import type { OnBehalf, Schedule } from '../../../../store/store.ts';
 
 type ScheduleContext = HttpContext & Schedules;
 
@@ -77,17 +77,19 @@ function createRoute(app: App, context: ScheduleContext): void {
       const definition = definitionOf(body, { principal, now, shown });
       const scheduleId = `sched-${freshId()}`;
       const paused = body.paused === true ? BY_REQUEST : undefined;
-      const sealedRequest = await sealCommand(context, { scheduleId, createdBy: principal.apiKeyId, command });
+      const createdBy = principal.apiKeyId;
+      const onBehalf = await context.onBehalfOf(request);
+      const sealedRequest = await sealCommand(context, { scheduleId, createdBy, command, ...onBehalf });
       const made = await context.scheduler.store.createSchedule({
         schedule: {
           scheduleId,
           definition,
           sealedRequest,
-          createdBy: principal.apiKeyId,
+          createdBy,
           ...dueFrom(definition, { anchor: now, now, paused }),
         },
         now,
-        ...(await context.onBehalfOf(request)),
+        ...onBehalf,
       });
       if (made.outcome !== 'created') {
         return scheduleWire(await findSchedule(context, principal, replayedResource(made, reply)));
@@ -188,11 +190,12 @@ function updateRoute(app: App, context: ScheduleContext): void {
       assertWithCommand(body);
       const present = await findSchedule(context, principal, request.params.schedule_id);
       const { scheduleId } = present;
+      const onBehalf = await context.onBehalfOf(request);
       const changed = await context.scheduler.store.updateSchedule({
         scheduleId,
-        change: await changeOf(context, principal, present, body),
+        change: await changeOf(context, { principal, present, body, onBehalf }),
         now: context.now(),
-        ...(await context.onBehalfOf(request)),
+        ...onBehalf,
       });
       switch (changed.outcome) {
         case 'applied':
@@ -211,10 +214,9 @@ function updateRoute(app: App, context: ScheduleContext): void {
 /** Returns the change of a schedule. Without a change of its timing the next tick stays. A resumed schedule gets its next tick after now. */
 async function changeOf(
   context: ScheduleContext,
-  principal: Principal,
-  present: Schedule,
-  body: Parameters<typeof changedDefinition>[0],
+  p: { principal: Principal; present: Schedule; body: Parameters<typeof changedDefinition>[0]; onBehalf: OnBehalf },
 ) {
+  const { principal, present, body, onBehalf } = p;
   const now = context.now();
   const { command } = body;
   const anew = command === undefined ? undefined : commandOf({ ...body, command }, context.config);
@@ -227,7 +229,7 @@ async function changeOf(
     sealedRequest:
       anew === undefined
         ? present.sealedRequest
-        : await sealCommand(context, { ...present, createdBy: principal.apiKeyId, command: anew.command }),
+        : await sealCommand(context, { ...present, command: anew.command, ...onBehalf }),
     ...dueFrom(definition, { anchor, now, paused }),
   };
 }
