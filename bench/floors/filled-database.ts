@@ -102,7 +102,10 @@ function fillExecutions(insert: Insert, size: Size): void {
   );
 }
 
-/** One of each thing for each thousandth execution; an entry of the audit log for each execution, an artifact for each tenth. */
+/**
+ * One of each thing for each thousandth execution; an entry of the audit log for each execution, an artifact for each tenth. Half of the
+ * artifacts are of dm-1, and those of ex-1 are its oldest.
+ */
 function fillOthers(insert: Insert, size: Size): void {
   const { machines, executions } = size;
   const few = Math.max(PAGE, executions / 1000);
@@ -114,7 +117,7 @@ function fillOthers(insert: Insert, size: Size): void {
   insert(
     Math.max(PAGE, executions / 10),
     `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, bytes, sha256, created_at, expires_at)
-     SELECT 'ar-' || i, ${named}, 'ex-' || ${named}, 'file-' || i, 1, 'sha256', i, i FROM n`,
+     SELECT 'ar-' || i, iif(i % 2 = 0, 1, ${named}), 'ex-' || ${named}, 'file-' || i, 1, 'sha256', i, i FROM n`,
   );
   insert(
     executions,

@@ -40,6 +40,9 @@ export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Stor
     store.listAllExecutions({ ...page, machineIds: MACHINES, labels }),
   ),
   'all executions of many machines': (store) => store.listAllExecutions({ ...page, machineIds: MANY }),
+  ...combinations('all executions of many machines', ['queued', 'failed', 'succeeded'] as const, (store, status) =>
+    store.listAllExecutions({ ...page, machineIds: MANY, status }),
+  ),
   terminals: (store) => store.listTerminals({ ...page, machineId: 'dm-1', endedAfter: 5 }),
   artifacts: (store) => store.listArtifacts({ ...page, machineId: 'dm-1' }),
   'artifacts of an execution': (store) => store.listArtifacts({ ...page, machineId: 'dm-1', executionId: 'ex-1' }),

@@ -13,8 +13,10 @@ const FIND_DELETED = `SELECT ${ARTIFACT_COLUMNS} FROM artifacts a JOIN machines 
 const READ = `SELECT p.position, p.bytes FROM artifact_pieces p JOIN artifacts a ON a.id = p.artifact_id
   WHERE a.public_id = $1 AND p.position < $3 AND p.position >= coalesce(
     (SELECT max(q.position) FROM artifact_pieces q WHERE q.artifact_id = a.id AND q.position <= $2), 0) ORDER BY p.position`;
-const LIST = `${SELECT_ARTIFACT} AND m.public_id = $1 AND a.id < $2 AND ($3::text IS NULL OR a.execution_public_id = $3)
-  ORDER BY a.id DESC LIMIT $4`;
+const NEWEST_FIRST = 'a.id < $2 ORDER BY a.id DESC LIMIT $3';
+/** A subquery, which is computed first: in a join, the machine's artifacts may all be read and sorted. */
+const LIST = `${SELECT_ARTIFACT} AND a.machine_id = (SELECT id FROM machines WHERE public_id = $1) AND ${NEWEST_FIRST}`;
+const LIST_OF_EXECUTION = `${SELECT_ARTIFACT} AND m.public_id = $1 AND a.execution_public_id = $4 AND ${NEWEST_FIRST}`;
 const FIND_EXPIRED = `SELECT a.public_id AS artifact, a.execution_public_id AS execution, m.public_id AS machine
   FROM artifacts a JOIN machines m ON m.id = a.machine_id
   WHERE a.sha256 IS NOT NULL AND a.deleted_at IS NULL AND a.expires_at <= $1 ORDER BY a.expires_at LIMIT $2`;
@@ -26,8 +28,13 @@ export function artifactMethods({ read, writers }: Context): ArtifactStore {
     return row && toArtifact(row);
   };
   return {
-    async listArtifacts({ machineId, executionId = null, limit, after = Number.MAX_SAFE_INTEGER }) {
-      const rows = await read<ArtifactRow>({ text: LIST, values: [machineId, after, executionId, limit + 1] });
+    async listArtifacts({ machineId, executionId, limit, after = Number.MAX_SAFE_INTEGER }) {
+      const values = [machineId, after, limit + 1];
+      const rows = await read<ArtifactRow>(
+        executionId === undefined
+          ? { text: LIST, values }
+          : { text: LIST_OF_EXECUTION, values: [...values, executionId] },
+      );
       return toPage(rows, limit, (row) => row.id, toArtifact);
     },
     getArtifact: ({ artifactId }) => findOne(`${SELECT_ARTIFACT} AND a.public_id = $1`, artifactId),

@@ -11,13 +11,16 @@ interface PieceRow {
   bytes: Buffer;
 }
 
+const MACHINE = '(SELECT id FROM machines WHERE public_id = ?)';
 const NOTHING = Buffer.alloc(0);
 
 /** The ArtifactStore of SQLite. */
 export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
-  const list = db.prepare<[string, number, string | null, string | null, number], ArtifactRow>(
-    `${SELECT_ARTIFACT} AND a.machine_id = (SELECT id FROM machines WHERE public_id = ?) AND a.id < ?
-     AND (? IS NULL OR a.execution_public_id = ?) ORDER BY a.id DESC LIMIT ?`,
+  const ofMachine = db.prepare<[string, number, number], ArtifactRow>(
+    `${SELECT_ARTIFACT} AND a.machine_id = ${MACHINE} AND a.id < ? ORDER BY a.id DESC LIMIT ?`,
+  );
+  const ofExecution = db.prepare<[string, string, number, number], ArtifactRow>(
+    `${SELECT_ARTIFACT} AND a.execution_public_id = ? AND +a.machine_id = ${MACHINE} AND a.id < ? ORDER BY a.id DESC LIMIT ?`,
   );
   const key = db.prepare<[string], number>('SELECT id FROM artifacts WHERE public_id = ?').pluck();
   /** The piece that contains the byte at an offset, and the pieces after it. */
@@ -42,9 +45,12 @@ export function artifactMethods({ db, write, tx }: Context): ArtifactStore {
   }
 
   return {
-    listArtifacts: ({ machineId, executionId = null, limit, after = Number.MAX_SAFE_INTEGER }) =>
+    listArtifacts: ({ machineId, executionId, limit, after = Number.MAX_SAFE_INTEGER }) =>
       read(() => {
-        const rows = list.iterate(machineId, after, executionId, executionId, limit + 1);
+        const rows =
+          executionId === undefined
+            ? ofMachine.iterate(machineId, after, limit + 1)
+            : ofExecution.iterate(executionId, machineId, after, limit + 1);
         return toPage(rows, limit, (row) => row.id, toArtifact);
       }),
     getArtifact: ({ artifactId }) => read(() => tx.artifact(artifactId)),

@@ -9,6 +9,7 @@ import { SELECT_MACHINE } from './tables/select-machine.ts';
 import { hasLabel, hasLabels, rarestFirst } from './tables/selected-machines.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Database } from './file/database.ts';
+import { StatementCache } from './file/statement-cache.ts';
 import { MachineTable, recordOf } from './tables/machine-table.ts';
 
 type RestingMethods = Pick<Store, 'createMachine' | 'getMachine' | 'listMachines'>;
@@ -32,6 +33,8 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
     `${SELECT_MACHINE} WHERE m.name = ? AND m.desired_state <> 'destroyed' AND m.id > ?`,
   );
 
+  const statements = new StatementCache(db);
+
   /** Finds machines one by one: an API key is limited to few. */
   function listSome(machineIds: readonly string[], after: number): MachineWithOperation[] {
     return [...new Set(machineIds)]
@@ -43,11 +46,11 @@ export function machineMethods({ db, write, machines }: Context): RestingMethods
 
   /** Machines with all of these labels, in the order of their keys. They are found by the label that the fewest machines have. */
   function labelled(labels: readonly LabelSelector[], after: number): Iterable<MachineWithOperation> {
-    const [rarest, ...others] = rarestFirst(db, labels).map(({ label }) => label);
+    const [rarest, ...others] = rarestFirst(statements, labels).map(({ label }) => label);
     if (rarest === undefined) return [];
     const first = hasLabel('l', rarest);
     const also = hasLabels('l.machine_id', others);
-    const list = db.prepare<(string | number)[], MachineWithOperation>(
+    const list = statements.rows<(string | number)[], MachineWithOperation>(
       `${SELECT_LABELLED} WHERE ${first.text} AND l.machine_id > ? ${also.text} ORDER BY l.machine_id`,
     );
     return list.iterate(...first.values, after, ...also.values);

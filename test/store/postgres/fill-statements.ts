@@ -5,7 +5,7 @@ export interface Size {
   executions: number;
 }
 
-/** Machines with labels, and executions of all of them, of which a few have not ended. */
+/** Machines with labels, executions of all of them, of which a few have not ended, and as many artifacts of dm-1. Those of ex-1 are its oldest. */
 export const fillStatements = ({ machines, executions }: Size): string[] => [
   `INSERT INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at, name)
    SELECT 'dm-' || i, i, 'running', i, i, 'name-' || i FROM generate_series(1, ${machines}) i`,
@@ -17,6 +17,9 @@ export const fillStatements = ({ machines, executions }: Size): string[] => [
      i, i, i, CASE WHEN i > ${executions - 200} THEN NULL ELSE i END, 'runner', 4, i FROM generate_series(1, ${executions}) i`,
   `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes)
    SELECT id, '["true"]', '[]', 'none', 'admin', 0 FROM executions`,
+  `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, bytes, sha256, created_at, expires_at)
+   SELECT 'ar-' || i, (SELECT min(id) FROM machines), CASE WHEN i <= 60 THEN 'ex-1' ELSE 'ex-' || ${machines} END, 'file-' || i, 1, 'sha256', i, i
+   FROM generate_series(1, ${executions}) i`,
   `INSERT INTO batches (public_id, status, max_concurrency, created_by, created_at, completed_at, counts)
    SELECT 'batch-' || i, 'succeeded', 10, 'key-' || i % 200, i, i, '{"succeeded":1}' FROM generate_series(1, 20000) i`,
   `INSERT INTO audit (at, actor, source, action, machine_public_id, outcome)

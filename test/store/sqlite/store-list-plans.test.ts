@@ -41,6 +41,23 @@ test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_
   expect(steps.filter((step) => WALK_OR_SORT.test(step) && !SMALL.test(step))).toEqual([]);
 });
 
+test('a search for what succeeded on many machines ends, however many others failed since', async () => {
+  ran.clear();
+  await listsOf({ limit: 50 })['all executions of many machines, "succeeded"']?.(store);
+  const walks = [...ran].filter(([sql, parameters]) =>
+    planOf(sql, parameters).includes('SEARCH e USING INTEGER PRIMARY KEY (rowid<?)'),
+  );
+  expect(walks).toHaveLength(1);
+  expect(walks.filter(([sql]) => sql.includes('e.status'))).toEqual([]);
+});
+
+test('the artifacts of an execution are found by their execution: its machine may have many others', async () => {
+  ran.clear();
+  await listsOf({ limit: 50 })['artifacts of an execution']?.(store);
+  const steps = [...ran].flatMap(([sql, parameters]) => planOf(sql, parameters));
+  expect(steps).toContain('SEARCH a USING INDEX artifacts_of_execution (execution_public_id=? AND id<?)');
+});
+
 test('the check notices a scan and a sort', () => {
   const plan = planOf('SELECT * FROM executions ORDER BY created_at');
   expect(plan).toEqual(['SCAN executions', 'USE TEMP B-TREE FOR ORDER BY']);

@@ -1,8 +1,17 @@
 /** Finds the newest executions of selected machines. */
 import type { ExecutionStatus } from '../../../core/execution-status.ts';
 import type { Database } from '../file/database.ts';
+import { StatementCache } from '../file/statement-cache.ts';
 import { prepareMachineKeys, selectKeysFrom, selectNewestKey } from './machine-executions.ts';
-import { isSelected, type MachineSelection, type SelectedMachines, selectMachines } from './selected-machines.ts';
+import {
+  hasLabels,
+  keysOfIds,
+  labelledMachines,
+  type MachineSelection,
+  machinesOfKeys,
+  type SelectedMachines,
+  type Sql,
+} from './selected-machines.ts';
 
 /** Up to this many machines are looked up at once; for more, the newest executions of all machines are searched first. */
 const MAX_LOOKED_UP = 20;
@@ -28,34 +37,36 @@ type ConditionOf = (status: ExecutionStatus | undefined) => string;
  * newest executions of all machines contain them, unless the selected machines do little: then each is asked for its newest execution.
  */
 export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (query: Query) => number[] {
+  const statements = new StatementCache(db);
   const keysOf = prepareMachineKeys(db);
 
   /** Searches the newest `searched` executions of all machines. Undefined if too many of them are of other machines. */
-  function search(query: Query, searched: number): number[] | undefined {
+  function search(condition: Sql, query: Query, searched: number): number[] | undefined {
     const { status, since, after, limit } = query;
-    const newest = `FROM executions e WHERE ${conditionOf(status)} AND e.id < ?`;
-    const edge = db
-      .prepare<[number, number], { id: number; created_at: number }>(
-        `SELECT e.id, e.created_at ${newest} ORDER BY e.id DESC LIMIT 1 OFFSET ?`,
+    const found = conditionOf(status);
+    // Executions that succeeded have no index of their own: their search is limited by all executions, or a long run of failures makes it long.
+    const counted = status === 'succeeded' ? 'true' : found;
+    const edge = statements
+      .rows<[number, number], { id: number; created_at: number }>(
+        `SELECT e.id, e.created_at FROM executions e WHERE ${counted} AND e.id < ? ORDER BY e.id DESC LIMIT 1 OFFSET ?`,
       )
       .get(after, searched);
-    const { text, values } = isSelected('e.machine_id', query);
-    const found = db
-      .prepare<(number | string)[], number>(
-        `SELECT e.id ${newest} AND e.id > ? AND e.is_terminal = 0 AND ${text} ORDER BY e.id DESC LIMIT ?`,
+    const keys = statements
+      .values<(number | string)[], number>(
+        `SELECT e.id FROM executions e WHERE ${found} AND e.id < ? AND e.id > ? AND e.is_terminal = 0 ${condition.text}
+         ORDER BY e.id DESC LIMIT ?`,
       )
-      .pluck()
-      .all(after, edge?.id ?? 0, ...values, limit);
-    const isComplete = found.length === limit || edge === undefined || edge.created_at < since;
-    return isComplete ? found : undefined;
+      .all(after, edge?.id ?? 0, ...condition.values, limit);
+    const isComplete = keys.length === limit || edge === undefined || edge.created_at < since;
+    return isComplete ? keys : undefined;
   }
 
   /** Looks up the newest execution of each machine, and then the others of those machines that can have one among the newest `limit`. */
-  function lookUp({ text, values }: SelectedMachines, query: Query): number[] {
+  function lookUp({ key, text, values }: SelectedMachines, query: Query): number[] {
     const { status, after, limit } = query;
-    const machines = db
-      .prepare<unknown[], { machine: number; newest: number | null }>(
-        `SELECT m.id AS machine, (${selectNewestKey('m.id', status)}) AS newest FROM ${text}`,
+    const machines = statements
+      .rows<unknown[], { machine: number; newest: number | null }>(
+        `SELECT ${key} AS machine, (${selectNewestKey(key, status)}) AS newest FROM ${text}`,
       )
       .all(...values, { after })
       .flatMap(({ machine, newest }) => (newest === null ? [] : [{ machine, newest }]))
@@ -68,9 +79,8 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
   /** The keys of these machines from `from` on, which are `limit` or more. Undefined if they are too many to be read and sorted. */
   function keysFrom(machines: readonly Newest[], from: number, { status, after, limit }: Query): number[] | undefined {
     const max = 10 * limit;
-    const keys = db
-      .prepare<object, number>(selectKeysFrom(status))
-      .pluck()
+    const keys = statements
+      .values<[object], number>(selectKeysFrom(status))
       .all({ machines: JSON.stringify(machines.map(({ machine }) => machine)), from, after, max });
     return keys.length === max ? undefined : keys.sort((a, b) => b - a).slice(0, limit);
   }
@@ -88,12 +98,15 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
   }
 
   return (query) => {
-    const { machineIds } = query;
-    const few = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
-    const found = few ? undefined : search(query, MAX_SEARCHED);
+    const { machineIds, labels = [] } = query;
+    const keys = machineIds && keysOfIds(statements, machineIds, labels);
+    const byKey = keys && machinesOfKeys('e.machine_id', keys);
+    const condition = byKey?.condition ?? hasLabels('e.machine_id', labels);
+    const areFew = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
+    const found = areFew ? undefined : search(condition, query, MAX_SEARCHED);
     if (found !== undefined) return found;
-    const selected = selectMachines(db, query);
-    const further = selected.machines < MANY_MACHINES ? undefined : search(query, MAX_SEARCHED_FOR_MANY);
+    const selected = byKey?.selected ?? labelledMachines(statements, labels);
+    const further = selected.machines < MANY_MACHINES ? undefined : search(condition, query, MAX_SEARCHED_FOR_MANY);
     return further ?? lookUp(selected, query);
   };
 }

@@ -1,6 +1,6 @@
 /** SQL that selects machines by their ids, by their labels, or by both. */
 import type { LabelSelector } from '../../../core/machines/labels.ts';
-import type { Database } from '../file/database.ts';
+import type { StatementCache } from '../file/statement-cache.ts';
 
 /** Which machines: those with one of these ids, and with all of these labels. */
 export interface MachineSelection {
@@ -9,13 +9,14 @@ export interface MachineSelection {
 }
 
 /** A part of a statement, and the values of its parameters (`?`), in order. */
-interface Sql {
+export interface Sql {
   text: string;
   values: readonly string[];
 }
 
-/** A join that yields each selected machine once, with its key as `m.id`, and about how many there are. */
+/** A FROM clause that yields each selected machine once, its key as `${key}`, and about how many there are. */
 export interface SelectedMachines extends Sql {
+  key: string;
   machines: number;
 }
 
@@ -38,44 +39,51 @@ export function hasLabels(machine: string, labels: readonly LabelSelector[]): Sq
 
 /** Returns these labels, the one that the fewest machines have first, with the number of its machines up to MAX_COUNTED. */
 export function rarestFirst(
-  db: Database,
+  statements: StatementCache,
   labels: readonly LabelSelector[],
 ): { label: LabelSelector; machines: number }[] {
   const counted = labels.map((label) => {
     const { text, values } = hasLabel('l', label);
     const some = `SELECT 1 FROM machine_labels l WHERE ${text} LIMIT ${MAX_COUNTED}`;
-    const count = db.prepare<string[], number>(`SELECT count(*) FROM (${some})`).pluck();
+    const count = statements.values<string[], number>(`SELECT count(*) FROM (${some})`);
     return { label, machines: count.get(...values) ?? 0 };
   });
   return counted.toSorted((a, b) => a.machines - b.machines);
 }
 
-/** Returns the condition that the machine with the key `machine` (SQL) is selected. */
-export function isSelected(machine: string, { machineIds, labels = [] }: MachineSelection): Sql {
-  const labelled = hasLabels(machine, labels);
-  if (machineIds === undefined) return { text: `true ${labelled.text}`, values: labelled.values };
-  const keys = 'SELECT m.id FROM json_each(?) j CROSS JOIN machines m ON m.public_id = j.value';
+/** Returns the keys of the machines with these ids and labels. Unknown ids have none. */
+export function keysOfIds(
+  statements: StatementCache,
+  machineIds: readonly string[],
+  labels: readonly LabelSelector[],
+): number[] {
+  const labelled = hasLabels('m.id', labels);
+  const text = `SELECT m.id FROM json_each(?) j CROSS JOIN machines m ON m.public_id = j.value WHERE true ${labelled.text}`;
+  const ids = JSON.stringify([...new Set(machineIds)]);
+  return statements.values<string[], number>(text).all(ids, ...labelled.values);
+}
+
+/** Returns the machines with these keys, and the condition that the machine with the key `machine` (SQL) is one of them. */
+export function machinesOfKeys(
+  machine: string,
+  keys: readonly number[],
+): { selected: SelectedMachines; condition: Sql } {
+  const values = [JSON.stringify(keys)];
   return {
-    text: `${machine} IN (${keys}) ${labelled.text}`,
-    values: [JSON.stringify(machineIds), ...labelled.values],
+    selected: { key: 'j.value', text: 'json_each(?) j', values, machines: keys.length },
+    condition: { text: `AND ${machine} IN (SELECT j.value FROM json_each(?) j)`, values },
   };
 }
 
-/** Returns the join of selected machines: they are found by their ids, or else by the label that the fewest machines have. */
-export function selectMachines(db: Database, { machineIds, labels = [] }: MachineSelection): SelectedMachines {
-  if (machineIds !== undefined) {
-    const ids = [...new Set(machineIds)];
-    const labelled = hasLabels('m.id', labels);
-    const text = `json_each(?) j CROSS JOIN machines m ON m.public_id = j.value WHERE true ${labelled.text}`;
-    return { text, values: [JSON.stringify(ids), ...labelled.values], machines: ids.length };
-  }
-  const [rarest, ...others] = rarestFirst(db, labels);
+/** Returns the machines with all of these labels. They are found by the label that the fewest machines have. */
+export function labelledMachines(statements: StatementCache, labels: readonly LabelSelector[]): SelectedMachines {
+  const [rarest, ...others] = rarestFirst(statements, labels);
   if (rarest === undefined) throw new RangeError('no ids and no labels select machines');
   const first = hasLabel('l', rarest.label);
   const labelled = hasLabels(
     'l.machine_id',
     others.map(({ label }) => label),
   );
-  const text = `machine_labels l CROSS JOIN machines m ON m.id = l.machine_id WHERE ${first.text} ${labelled.text}`;
-  return { text, values: [...first.values, ...labelled.values], machines: rarest.machines };
+  const text = `machine_labels l WHERE ${first.text} ${labelled.text}`;
+  return { key: 'l.machine_id', text, values: [...first.values, ...labelled.values], machines: rarest.machines };
 }
