@@ -38,6 +38,28 @@ export interface RawRecord {
   payload: Buffer;
 }
 
+/**
+ * Stands for output reports whose bytes a reader has taken and released before they were stored: only how far they go is written. The server
+ * makes it; it never travels.
+ */
+export interface PassedOutput {
+  executionId: string;
+  /** The first and the last of the reports. */
+  first: number;
+  number: number;
+  /** Of each stream, after them: the bytes that have come, and those that were released. */
+  upTo: Readonly<Record<'stdout' | 'stderr', number>>;
+  released: Readonly<Record<'stdout' | 'stderr', number>>;
+}
+
+/** A report to be stored, or the place of reports that need not be. */
+export type StoredReport = RawRecord | PassedOutput;
+
+/** Whether it stands for reports that need not be stored. */
+export function isPassed(report: StoredReport): report is PassedOutput {
+  return 'first' in report;
+}
+
 /** Resource usage of all processes of a command together. */
 export interface UsagePayload {
   cpu_user_ms: number;

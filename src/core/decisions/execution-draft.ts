@@ -10,6 +10,7 @@ import {
   transition,
 } from '../execution.ts';
 
+import type { PassedOutput } from '../report.ts';
 import type { ArtifactStep } from './artifacts.ts';
 
 /** An execution with the fields that only the store needs. */
@@ -58,6 +59,8 @@ export interface ExecutionChange {
   readonly entries: readonly LogEntry[];
   readonly streamed: readonly StreamedChunk[];
   readonly tails: readonly OutputTail[];
+  /** Bytes of its streams were released with it: `after` tells how far. */
+  readonly releases: boolean;
   /** Change of the number of waiting executions of its machine: 1, -1 or 0. */
   readonly waiting: number;
   /** Whether the change ends it: the store then erases its input and creates its callback. */
@@ -73,6 +76,8 @@ export class ExecutionDraft {
   readonly #streamed: StreamedChunk[] = [];
   readonly #tails: OutputTail[] = [];
   readonly #kept: Record<Stream, number>;
+  readonly #released: Record<Stream, number>;
+  #releases = false;
   #execution: Execution;
   #lastEventAt: number;
   #artifact: OpenArtifact | undefined;
@@ -83,6 +88,7 @@ export class ExecutionDraft {
     this.#before = before;
     this.#execution = { ...before.execution };
     this.#kept = { ...before.kept };
+    this.#released = { ...before.released };
     this.#lastEventAt = before.lastEventAt;
     this.#artifact = before.artifact;
   }
@@ -92,7 +98,7 @@ export class ExecutionDraft {
   }
 
   get released(): Readonly<Record<Stream, number>> {
-    return this.#before.released;
+    return this.#released;
   }
 
   get lastEventAt(): number {
@@ -133,6 +139,17 @@ export class ExecutionDraft {
     this.#kept[stream] = offset + chunk.length;
     const { bytes, truncated } = this.#execution[stream];
     this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
+  }
+
+  /** Counts output that was released before it was stored. */
+  passOutput({ upTo, released }: Pick<PassedOutput, 'upTo' | 'released'>): void {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      this.#kept[stream] = Math.max(this.#kept[stream], upTo[stream]);
+      this.#released[stream] = Math.max(this.#released[stream], released[stream]);
+      const { bytes, truncated } = this.#execution[stream];
+      this.#execution[stream] = { bytes: Math.max(bytes, this.#kept[stream]), truncated };
+    }
+    this.#releases = true;
   }
 
   /** Keeps the last bytes of a stream. Output that is kept until it is read is complete, so it has no tail. */
@@ -200,12 +217,14 @@ export class ExecutionDraft {
         ...this.#before,
         execution,
         kept: this.#kept,
+        released: this.#released,
         lastEventAt: this.#lastEventAt,
         artifact: this.#artifact,
       },
       entries: this.#entries,
       streamed: this.#streamed,
       tails: this.#tails,
+      releases: this.#releases,
       waiting: Number(waits(execution)) - Number(waits(before)),
       ended: isTerminal(execution.status) && !isTerminal(before.status),
       artifacts: this.#artifacts,

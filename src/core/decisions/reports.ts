@@ -1,6 +1,6 @@
 /** Decides on an agent's reports about one execution: each is applied once, in order, within the caps, whatever the agent sends. */
 import { type Execution, isTerminal, type Stream } from '../execution.ts';
-import { MAX_CHUNK_BYTES, type RawRecord } from '../report.ts';
+import { isPassed, MAX_CHUNK_BYTES, type RawRecord, type StoredReport } from '../report.ts';
 import { addToArtifact, type ArtifactTerms, beginArtifact, endArtifact } from './artifacts.ts';
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 import { type OutputTerms, storedUpTo } from './output-streams.ts';
@@ -28,7 +28,7 @@ interface ReportDecision {
 /** Decides on the reports for one execution. `record`: undefined if the execution is unknown. */
 export function applyReports(
   record: ExecutionRecord | undefined,
-  p: { machineId: string; reports: readonly RawRecord[]; terms: ReportTerms },
+  p: { machineId: string; reports: readonly StoredReport[]; terms: ReportTerms },
 ): ReportDecision {
   if (record === undefined || !concerns(p.machineId, record.execution)) return { outcome: 'foreign', reported: 0 };
   const { status, reported: alreadyReported } = record.execution;
@@ -43,13 +43,14 @@ export function applyReports(
 }
 
 /** Returns false at a missing number: no report after it is applied. Reports after the end are not needed, so they make no gap. */
-function applyInOrder(draft: ExecutionDraft, reports: readonly RawRecord[], terms: ReportTerms): boolean {
+function applyInOrder(draft: ExecutionDraft, reports: readonly StoredReport[], terms: ReportTerms): boolean {
   for (const report of reports) {
     const { status, reported } = draft.execution;
     if (isTerminal(status)) return true;
     if (report.number <= reported) continue;
-    if (report.number > reported + 1) return false;
-    applyReport(draft, report, terms);
+    if ((isPassed(report) ? report.first : report.number) > reported + 1) return false;
+    if (isPassed(report)) draft.passOutput(report);
+    else applyReport(draft, report, terms);
     draft.set({ reported: report.number });
   }
   return true;

@@ -1,7 +1,7 @@
 /** Claims executions, stores reports, and ends executions at their deadlines. */
 import type { QueuePlace } from '../../core/decisions/reason.ts';
 import type { ExecutionInput } from '../../core/execution.ts';
-import { type RawRecord, REPORT_KIND } from '../../core/report.ts';
+import { isPassed, REPORT_KIND, type StoredReport } from '../../core/report.ts';
 import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { DeadlineStore, DispatchStore, Execution, ReportStore } from '../store.ts';
 import { advanceAll, claimQueued, endUndelivered, markLost, wakeWaiting } from '../transactions/dispatch.ts';
@@ -72,8 +72,8 @@ export function dispatchMethods({ read, writers }: Context): DispatchStore & Rep
 }
 
 /** Whether a report contains bytes of an artifact: only then the remaining quota is needed. */
-function isPiece({ kind }: RawRecord): boolean {
-  return kind === REPORT_KIND.artifact_data;
+function isPiece(report: StoredReport): boolean {
+  return !isPassed(report) && report.kind === REPORT_KIND.artifact_data;
 }
 
 /** An execution that may be due. It is found without locks; the decision is made under locks. */

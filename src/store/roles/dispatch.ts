@@ -1,7 +1,7 @@
 /** Use cases of agents: dispatching executions, storing reports, and ending executions that cannot run. */
 import type { Execution } from '../../core/execution.ts';
 import type { QueuePlace } from '../../core/decisions/reason.ts';
-import type { RawRecord } from '../../core/report.ts';
+import type { StoredReport } from '../../core/report.ts';
 
 /** The connection of a machine, with the epoch that `machineConnected` returned. A write for an earlier connection changes nothing. */
 export interface Connection {
@@ -71,7 +71,7 @@ export interface ArtifactLimits {
 export interface ReportBatch {
   machineId: string;
   /** Reports in the order of their arrival; of any executions of the machine. */
-  records: readonly RawRecord[];
+  records: readonly StoredReport[];
   /** Server clock minus agent clock, ms. */
   clockOffsetMs: number;
   now: number;

@@ -16,15 +16,11 @@ interface BoundsRow {
 const READ_AT = 'output_read_at = CASE is_terminal WHEN 1 THEN output_read_at ELSE ? END';
 
 /** The OutputStore of SQLite. */
-export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
+export function outputMethods({ db, write, tx, chunks, tails }: Context): OutputStore {
   const bounds = db.prepare<[string], BoundsRow>(
     'SELECT stdout_released, stdout_kept, stderr_released, stderr_kept FROM executions WHERE public_id = ?',
   );
-  const released = {
-    stdout: db.prepare(`UPDATE executions SET stdout_released = ?, ${READ_AT} WHERE id = ?`),
-    stderr: db.prepare(`UPDATE executions SET stderr_released = ?, ${READ_AT} WHERE id = ?`),
-  };
-  const forget = db.prepare('DELETE FROM stream_chunks WHERE execution_id = ? AND stream = ? AND stream_end <= ?');
+  const readNow = db.prepare(`UPDATE executions SET ${READ_AT} WHERE id = ?`);
   const touch = db.prepare('UPDATE executions SET output_read_at = ? WHERE public_id = ?');
   const idle = db
     .prepare<[number, number], string>(
@@ -44,13 +40,10 @@ export function outputMethods({ db, write, tx, tails }: Context): OutputStore {
     if (execution.outputMode === undefined) return { outcome: 'not_streamed' };
     if (p.offset > kept[p.stream]) return { outcome: 'past_end' };
     const before = record.released;
-    const after = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
-    released[p.stream].run(after[p.stream], p.now, key);
-    // Output is no secret: zeros in its place would be written twice, as it was itself. The next bytes take the place soon.
-    db.pragma('secure_delete = FAST');
-    forget.run(key, p.stream, after[p.stream]);
-    db.pragma('secure_delete = ON');
-    return { outcome: 'released', execution, released: after };
+    const released = { ...before, [p.stream]: Math.max(before[p.stream], p.offset) };
+    readNow.run(p.now, key);
+    chunks.release({ key, released });
+    return { outcome: 'released', execution, released };
   }
 
   return {

@@ -1,6 +1,6 @@
 /** The fixtures of the contract suite. */
 import { afterEach, beforeEach, expect } from 'vitest';
-import { type RawRecord, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
+import { type RawRecord, REPORT_KIND, type ReportKind, type StoredReport } from '../../../src/core/report.ts';
 import type {
   Execution,
   ExecutionEvent,
@@ -112,7 +112,7 @@ export class Bench {
   }
 
   /** Appends records in one batch. Returns the result for the first execution in the batch. */
-  async report(records: RawRecord[], p: Partial<Omit<ReportBatch, 'records'>> = {}) {
+  async report(records: StoredReport[], p: Partial<Omit<ReportBatch, 'records'>> = {}) {
     const { machineId = MACHINE, now = T0 + 10, clockOffsetMs = 0, ...caps } = p;
     const results = await this.store.appendReports({ machineId, records, clockOffsetMs, now, ...caps });
     const first = results[0];

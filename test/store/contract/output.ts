@@ -97,6 +97,49 @@ export function describeOutput(open: OpenStore): void {
       expect(await release(kept, 0)).toEqual({ outcome: 'not_streamed' });
     });
 
+    it('that was released before it was stored takes its place in order, and no room', async () => {
+      const executionId = await printed();
+      const passed = {
+        executionId,
+        first: 6,
+        number: 8,
+        upTo: { stdout: 20, stderr: 5 },
+        released: { stdout: 20, stderr: 3 },
+      };
+      const result = await bench().report([passed, record(executionId, 9, 'stdout', 'xyz')]);
+      expect(result).toMatchObject({ outcome: 'applied', reported: 9, execution: { stdout: { bytes: 23 } } });
+      expect(await bench().store.outputBounds({ executionId, stream: 'stdout' })).toEqual({ start: 20, end: 23 });
+      expect(await bench().store.outputBounds({ executionId, stream: 'stderr' })).toEqual({ start: 3, end: 5 });
+      expect(await read(executionId, 20)).toBe('xyz');
+      await expect(read(executionId, 0)).rejects.toMatchObject({ name: 'OutputReleasedError' });
+      // Repeated output after a broken connection changes nothing. A gap is refused.
+      const again = [7, 8, 9].map((number) => record(executionId, number, 'stdout', 'zz'));
+      expect(await bench().report([...again, passed])).toMatchObject({ outcome: 'duplicate', reported: 9 });
+      const gap = { ...passed, first: 11, number: 12 };
+      expect(await bench().report([gap])).toMatchObject({ outcome: 'gap', reported: 9 });
+      await bench().report([record(executionId, 10, 'ended', ended({ stdout_bytes: 23, stderr_bytes: 5 }))]);
+      expect(await bench().get(executionId)).toMatchObject({
+        status: 'succeeded',
+        stdout: { bytes: 23, truncated: false },
+        stderr: { bytes: 5, truncated: false },
+      });
+      expect(await read(executionId, 20)).toBe('xyz');
+    });
+
+    it('that was released may be stored in part already', async () => {
+      const executionId = await printed();
+      await release(executionId, 2);
+      const passed = {
+        executionId,
+        first: 3,
+        number: 7,
+        upTo: { stdout: 8, stderr: 3 },
+        released: { stdout: 8, stderr: 0 },
+      };
+      await bench().report([passed, record(executionId, 8, 'stdout', 'ij')]);
+      expect([await read(executionId, 8), await read(executionId, 0, 'stderr')]).toEqual(['ij', 'err']);
+    });
+
     it('can be read and released after the end as well', async () => {
       const executionId = await printed();
       await bench().report([record(executionId, 6, 'ended', ended({ stdout_bytes: 6, stderr_bytes: 3 }))]);

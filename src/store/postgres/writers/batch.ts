@@ -41,6 +41,8 @@ export interface Touched {
   /** Present if it is new: the request. */
   newExecution?: NewExecution;
   changed: boolean;
+  /** Bytes of its streams were released. */
+  releases: boolean;
   ended: boolean;
 }
 
@@ -73,7 +75,7 @@ export class Batch implements Transaction {
     this.#doubtful = loaded.doubtful;
     this.#freshKeys = [...loaded.freshExecutionKeys];
     for (const record of loaded.records) {
-      const touched = { record, entries: [], streamed: [], tails: [], changed: false, ended: false };
+      const touched = { record, entries: [], streamed: [], tails: [], changed: false, releases: false, ended: false };
       this.executions.set(record.execution.executionId, touched);
     }
     for (const [name, { bound, isTrial }] of loaded.keys) {
@@ -120,6 +122,7 @@ export class Batch implements Transaction {
       tails: [],
       newExecution,
       changed: true,
+      releases: false,
       ended: false,
     };
     this.executions.set(newExecution.executionId, touched);
@@ -142,6 +145,7 @@ export class Batch implements Transaction {
     touched.streamed.push(...change.streamed);
     touched.tails.push(...change.tails);
     touched.changed = true;
+    touched.releases ||= change.releases;
     touched.ended ||= change.ended;
     const { machineKey, execution } = change.after;
     this.artifacts.apply({ machineKey, executionId: execution.executionId }, change.artifacts);

@@ -25,6 +25,7 @@ export function flushStatements(batch: Batch): Statement[] {
     ...each(INSERT_LIFECYCLE, changed.flatMap(lifecycleOf)),
     ...rows(INSERT_OUTPUT, changed.flatMap(outputOf)),
     ...rows(INSERT_STREAMED, changed.flatMap(streamedOf)),
+    ...releaseStatements(changed.filter((touched) => touched.releases)),
     ...rows(INSERT_TAILS, changed.flatMap(tailsOf)),
     ...bulk(
       'wipe-inputs',
@@ -202,6 +203,16 @@ const INSERT_STREAMED = {
 
 function streamedOf({ record, streamed }: Touched): unknown[][] {
   return streamed.map(({ stream, offset, bytes }) => [record.key, stream, offset + bytes.length, bytes]);
+}
+
+const RELEASE_OUTPUT = `UPDATE executions e SET stdout_released = u.stdout, stderr_released = u.stderr
+  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, stdout, stderr) WHERE e.id = u.id`;
+const DELETE_RELEASED = `DELETE FROM stream_chunks c USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (id, stdout, stderr)
+  WHERE c.execution_id = u.id AND c.stream_end <= CASE c.stream WHEN 'stdout' THEN u.stdout ELSE u.stderr END`;
+
+function releaseStatements(released: readonly Touched[]): Statement[] {
+  const offsets = released.map(({ record }) => [record.key, record.released.stdout, record.released.stderr]);
+  return [...bulk('release-output', RELEASE_OUTPUT, offsets), ...bulk('delete-released', DELETE_RELEASED, offsets)];
 }
 
 /** Stores tails; a stream that has one already keeps it. */

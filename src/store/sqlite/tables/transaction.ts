@@ -209,10 +209,11 @@ export class SqliteTransaction implements Transaction {
   }
 
   save(change: ExecutionChange): void {
-    const { after, entries, streamed, tails, waiting, ended, artifacts } = change;
+    const { after, entries, streamed, tails, releases, waiting, ended, artifacts } = change;
     this.#log.append(after, entries);
     this.#update(after);
     this.#chunks.append(after.key, streamed);
+    if (releases) this.#chunks.release(after);
     this.#tails.add(after.key, tails);
     if (artifacts.length > 0) {
       const { machineKey, execution } = after;

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
-import { RECORD_HEADER_BYTES, REPORT_KIND } from '../../../../src/core/report.ts';
+import { isPassed, RECORD_HEADER_BYTES, REPORT_KIND } from '../../../../src/core/report.ts';
 import { type Store, StoreUnavailableError } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
@@ -85,7 +85,7 @@ test('reports are not acknowledged and hardly read while the store cannot be wri
     ...store,
     appendReports: (batch) => {
       if (!broken) {
-        appended += batch.records.reduce((sum, record) => sum + record.payload.length, 0);
+        appended += batch.records.reduce((sum, report) => sum + (isPassed(report) ? 0 : report.payload.length), 0);
         return store.appendReports(batch);
       }
       refusedOnce();
