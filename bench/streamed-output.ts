@@ -1,13 +1,14 @@
 /**
  * Measures output in `stream` mode to an HTTP client that releases the bytes that it has read, and OpenSSH, for which it starts a server. The
- * floor is a bare pipe. If OpenSSH is not installed, the bench reports it as not measured.
+ * floor is a bare pipe. If OpenSSH is not installed, the bench reports it as not measured. Also reports the processor time of each process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Execplane } from '../src/client/main.ts';
 import { Deployment } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
-import { type Contender, measure, print, seconds, TINY } from './rounds.ts';
+import { cpuMs } from './counting/cpu-time.ts';
+import { type Contender, measure, print, say, seconds, TINY } from './rounds.ts';
 
 const MEGABYTES = TINY ? 4 : 1074;
 const COMMAND = ['head', '-c', String(MEGABYTES * 1_000_000), '/dev/zero'];
@@ -30,6 +31,7 @@ try {
       : [{ name: 'OpenSSH', unit: 'MB/s', floor: FLOOR, run: () => speed(() => overSsh(ssh)) }]),
   ];
   print('streamed-output', `${MEGABYTES} MB to a reader, none of them kept`, await measure(contenders));
+  say('streamed-output', 'processor time, ms for each MB', await cpuOfEach());
   if (ssh === undefined) process.stdout.write('  OpenSSH: not measured, sshd is not installed\n');
 } finally {
   await ssh?.close();
@@ -43,6 +45,16 @@ async function speed(work: () => Promise<number>): Promise<number> {
   });
   if (bytes !== MEGABYTES * 1_000_000) throw new Error(`${bytes} bytes came`);
   return MEGABYTES / elapsed;
+}
+
+/** Processor time of each process for one megabyte, in ms. The client is this process. */
+async function cpuOfEach(): Promise<Record<string, number>> {
+  const { server, agent } = deployment;
+  const pids = { server: server.process.pid, link: agent.link.pid, runner: agent.runnerPid(), client: process.pid };
+  const now = (): [string, number][] => Object.entries(pids).map(([name, pid]) => [name, cpuMs(pid)]);
+  const before = now();
+  await streamed();
+  return Object.fromEntries(now().map(([name, ms], index) => [name, (ms - (before[index]?.[1] ?? 0)) / MEGABYTES]));
 }
 
 /** Runs a local program. Returns the number of bytes that it printed to a pipe. */

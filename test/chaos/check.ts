@@ -6,11 +6,14 @@ import Database from 'better-sqlite3';
 import type { MachineClient, WireEvent, WireExecution } from '../helpers/client.ts';
 import { isTerminal } from '../helpers/client.ts';
 import { commandLine, processesWith } from '../helpers/processes.ts';
+import type { StreamReader } from '../helpers/stream-reader.ts';
 import type { Task } from './workload.ts';
 
 export interface Created {
   task: Task;
   id: string;
+  /** Its stdout as a reader has it that followed and released it. Rejects if the reader was refused. */
+  read?: Promise<Pick<StreamReader, 'offset' | 'sha256'>>;
 }
 
 /**
@@ -27,14 +30,19 @@ export async function faultsOf(
   const counts = new Map<string, number>();
   for (const id of startedIds) counts.set(id, (counts.get(id) ?? 0) + 1);
   const faults: string[] = [];
-  for (const { task, id } of created) {
+  for (const one of created) {
+    const { task, id } = one;
     const execution = await machine.read(id);
     const events = await machine.events(id, { limit: 1000, encoding: 'base64' });
     const wrong = [
       ...stateFaults(execution, task, counts.get(id) ?? 0, mayBeLost),
       ...logFaults(execution, events),
-      ...streamFaults(execution, events, 'stdout', task.stdout),
-      ...streamFaults(execution, events, 'stderr', task.stderr),
+      ...(task.body.output_mode === undefined
+        ? [
+            ...eventFaults(execution, events, 'stdout', task.stdout),
+            ...eventFaults(execution, events, 'stderr', task.stderr),
+          ]
+        : await readerFaults(machine, execution, one)),
       ...processesWith(`EXECUTION_ID=${id}`).map((pid) => `left running: ${commandLine(pid)}`),
     ];
     faults.push(
@@ -77,8 +85,35 @@ function logFaults(execution: WireExecution, events: readonly WireEvent[]): stri
   return faults;
 }
 
+/** Expects that a reader of output in stream mode got the whole stdout, or a prefix if the runner was lost. */
+async function readerFaults(
+  machine: MachineClient,
+  execution: WireExecution,
+  { task, id, read }: Created,
+): Promise<string[]> {
+  const got = read === undefined ? ofBytes(await machine.raw(id)) : await read.catch((error: Error) => error);
+  const isLost = execution.error_code === 'agent_lost';
+  // Runner and server may be lost together, with bytes that the reader has: then it is refused.
+  if (got instanceof Error) return isLost ? [] : [`its reader was refused: ${got.message}`];
+  const wanted = Buffer.from(task.stdout);
+  const faults: string[] = [];
+  if (got.sha256 !== sha256(wanted.subarray(0, got.offset)))
+    faults.push(`its reader got ${got.offset} bytes, and others than were printed`);
+  if (isLost) return faults;
+  if (got.offset !== wanted.length) faults.push(`its reader got ${got.offset} bytes of ${wanted.length}`);
+  if (execution.stdout_bytes !== wanted.length)
+    faults.push(`stdout_bytes is ${execution.stdout_bytes}, not ${wanted.length}`);
+  const stderr = (await machine.raw(id, 'stderr')).toString();
+  if (stderr !== task.stderr) faults.push(`stderr is ${JSON.stringify(stderr)}`);
+  return faults;
+}
+
+function ofBytes(bytes: Buffer): { offset: number; sha256: string } {
+  return { offset: bytes.length, sha256: sha256(bytes) };
+}
+
 /** Expects the whole output if the command ran to its end, otherwise a prefix of the output. */
-function streamFaults(
+function eventFaults(
   execution: WireExecution,
   events: readonly WireEvent[],
   stream: 'stdout' | 'stderr',

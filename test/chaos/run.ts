@@ -6,6 +6,7 @@ import type { MachineClient, WireExecution } from '../helpers/client.ts';
 import { isTerminal } from '../helpers/client.ts';
 import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
+import { readWhole } from '../helpers/stream-reader.ts';
 import { type Created, databaseFaults, faultsOf } from './check.ts';
 import { isData } from './frames.ts';
 import { markHandled, retryUntilSuccess } from './retry.ts';
@@ -82,11 +83,12 @@ class ChaosRun {
         signal: AbortSignal.timeout(5_000),
       }),
     );
+    const read = task.body.output_mode === undefined ? {} : { read: markHandled(readWhole(this.#machine, id)) };
     if (task.cancelAfterMs !== undefined) {
       await delay(task.cancelAfterMs);
       await retryUntilSuccess(() => this.#machine.cancel(id));
     }
-    return { task, id };
+    return { task, id, ...read };
   }
 
   async #fault(step: Exclude<Step, { do: 'create' }>): Promise<void> {

@@ -33,6 +33,11 @@ const MAKERS: Record<string, Maker> = {
     const count = random.between(20_000, 250_000);
     return task('flood', `seq 1 ${count}`, { stdout: lines(1, count) });
   },
+  streamed: (random) => {
+    const count = random.between(20_000, 400_000);
+    const made = task('streamed', `seq 1 ${count}; echo done >&2`, { stdout: lines(1, count), stderr: 'done\n' });
+    return { ...made, body: { ...made.body, output_mode: 'stream' } };
+  },
   failing: (random) => {
     const code = random.between(1, 200);
     return task('failing', `seq 1 10; echo no >&2; exit ${code}`, {
@@ -88,6 +93,7 @@ export function makeTask(random: Random, starts: string): Task {
     'slow',
     'slow',
     'flood',
+    'streamed',
     'failing',
     'stdin',
     'timeout',

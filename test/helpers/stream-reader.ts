@@ -66,3 +66,10 @@ export class StreamReader {
     return this.#machine.at(this.#executionId, `/output/${this.#stream}`);
   }
 }
+
+/** Reads stdout of an execution in stream mode to its end. Rejects if the server refuses it. */
+export async function readWhole(machine: MachineClient, executionId: string): Promise<StreamReader> {
+  const reader = new StreamReader(machine, executionId);
+  await reader.read();
+  return reader;
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTerminal, type WireExecution } from '../../helpers/client.ts';
 import { until } from '../../helpers/processes.ts';
+import { readWhole } from '../../helpers/stream-reader.ts';
 import { type Created, faultsOf } from '../check.ts';
 import { Random } from '../random.ts';
 import { markHandled, retryUntilSuccess } from '../retry.ts';
@@ -88,11 +89,13 @@ class ClusterChaosRun {
   async #create(machineId: string, task: Task): Promise<Acknowledged> {
     const key = randomUUID();
     const { execution_id: id } = await retryUntilSuccess(() => this.#ask(machineId, task, key));
+    const machine = this.#deployment.client.machine(machineId);
+    const read = task.body.output_mode === undefined ? {} : { read: markHandled(readWhole(machine, id)) };
     if (task.cancelAfterMs !== undefined) {
       await delay(task.cancelAfterMs);
-      await retryUntilSuccess(() => this.#deployment.client.machine(machineId).cancel(id));
+      await retryUntilSuccess(() => machine.cancel(id));
     }
-    return { task, id, machineId, key };
+    return { task, id, machineId, key, ...read };
   }
 
   #ask(machineId: string, task: Task, key: string): Promise<WireExecution> {
@@ -105,10 +108,12 @@ class ClusterChaosRun {
 
   /** Creates a batch of one command on all machines, sequential or parallel. Half of the long batches are cancelled. */
   async #createBatch(): Promise<CreatedBatch> {
-    const { cancelAfterMs, ...task } = makeTask(this.#random, this.#starts);
+    const { cancelAfterMs, body: made, ...expected } = makeTask(this.#random, this.#starts);
+    const { output_mode: _, ...command } = made;
+    const task = { ...expected, body: command };
     const machineIds = this.#deployment.agents.map(({ machineId }) => machineId);
     const body = {
-      ...task.body,
+      ...command,
       selector: { machine_ids: machineIds },
       max_concurrency: this.#random.between(1, machineIds.length),
     };
