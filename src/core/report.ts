@@ -149,3 +149,29 @@ export function decodeRecord(bytes: Buffer, offset: number): DecodedRecord {
   };
   return { ok: true, record, bytes: size };
 }
+
+/** Kinds from here on are the journal's own and never leave the machine. Unknown kinds below it come from a newer agent. */
+const FIRST_LOCAL_KIND = 64;
+
+export type DecodedRecords = { ok: true; records: RawRecord[] } | { ok: false; reason: string };
+
+/** Decodes the records of a message; their payloads are views into it. A message with anything else in it is refused as a whole. */
+export function decodeRecords(message: Buffer): DecodedRecords {
+  const records: RawRecord[] = [];
+  for (let offset = 0; offset < message.length; ) {
+    const decoded = decodeRecord(message, offset);
+    if (!decoded.ok) return { ok: false, reason: `a record that is ${decoded.reason}` };
+    const { kind, number } = decoded.record;
+    if (kind < 1 || kind >= FIRST_LOCAL_KIND || number < 1) {
+      return { ok: false, reason: `a record of kind ${kind} under number ${number}` };
+    }
+    records.push(decoded.record);
+    offset += decoded.bytes;
+  }
+  return records.length > 0 ? { ok: true, records } : { ok: false, reason: 'an empty message' };
+}
+
+/** Size of a report in memory, without what the runtime adds. */
+export function sizeOf(report: StoredReport): number {
+  return RECORD_HEADER_BYTES + report.executionId.length + (isPassed(report) ? 0 : report.payload.length);
+}

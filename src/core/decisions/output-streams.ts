@@ -1,4 +1,5 @@
 /** Limits of output that is kept until it is read, and the end of that mode if nobody reads it. */
+import type { Execution } from '../execution.ts';
 import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './execution-draft.ts';
 
 const ABANDONED = 'Nobody has read the output for too long: from now on output is kept up to a limit.';
@@ -18,7 +19,7 @@ export interface OutputTerms {
 
 /** The offset up to which bytes of a stream are stored. */
 export function storedUpTo(
-  { execution, released }: Pick<ExecutionRecord, 'execution' | 'released'>,
+  { execution, released }: { execution: Pick<Execution, 'outputMode'> } & Pick<ExecutionRecord, 'released'>,
   stream: 'stdout' | 'stderr',
   terms: OutputTerms,
 ): number {

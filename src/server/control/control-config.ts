@@ -3,8 +3,11 @@ import type { Logger } from 'pino';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { Store } from '../../store/store.ts';
 import type { Sealer } from '../seal.ts';
+import { AGENT_LIMITS } from './agents/limits.ts';
+import type { SessionDeps } from './agents/session-deps.ts';
 import type { ArtifactSettings } from './agents/start-frame.ts';
 import type { ChangedElsewhere, PeerSettings } from './cluster/cluster.ts';
+import type { DispatchDeps } from './dispatch.ts';
 import type { ExecutionObserver } from './execution-observer.ts';
 
 export interface ControlPlaneConfig {
@@ -17,6 +20,8 @@ export interface ControlPlaneConfig {
   /** Unread bytes of a stream in stream mode above which the command waits, and the time to wait for a reader, ms. */
   streamBufferBytes: number;
   streamIdleMs: number;
+  /** Output in stream mode passes through memory for this time after its reader has released some, ms. */
+  releaseWithinMs?: number;
   artifacts: ArtifactSettings;
   /** Time between SIGTERM and SIGKILL when cancelling, ms. */
   cancelGraceMs: number;
@@ -48,4 +53,28 @@ export interface ControlPlaneDeps {
   elsewhere?: ChangedElsewhere;
   /** Connections to the other servers. Absent: everything between servers goes through the database. */
   peers?: PeerSettings;
+}
+
+/** Returns the settings of agent sessions, with the defaults. */
+export function sessionSettings(config: ControlPlaneConfig): SessionDeps['settings'] {
+  return {
+    version: config.version,
+    heartbeatMs: config.heartbeatMs ?? 15_000,
+    framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
+    maxOutputBytes: config.maxOutputBytes,
+    streamBufferBytes: config.streamBufferBytes,
+    graceMs: config.cancelGraceMs,
+    artifacts: config.artifacts,
+  };
+}
+
+/** Returns the settings of the dispatcher, with the defaults. */
+export function dispatchSettings(config: ControlPlaneConfig): DispatchDeps['settings'] {
+  return {
+    queueTtlMs: config.queueTtlMs,
+    queueLimit: config.queueLimit ?? 10_000,
+    queueBytes: config.maxQueuedBytes ?? 268_435_456,
+    queueBytesPerKey: config.maxQueuedBytesPerKey ?? 67_108_864,
+    capabilities: config.capabilities ?? new Map(),
+  };
 }

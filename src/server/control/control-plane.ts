@@ -9,7 +9,7 @@ import type { AdmittedAgent } from './agents/session-deps.ts';
 import { AgentSessions } from './agents/sessions.ts';
 import type { ExecutionCreator } from './commands/create-request.ts';
 import type { ControlPlane } from './control.ts';
-import type { ControlPlaneConfig, ControlPlaneDeps } from './control-config.ts';
+import { type ControlPlaneConfig, type ControlPlaneDeps, dispatchSettings, sessionSettings } from './control-config.ts';
 import { Deadlines } from './deadlines.ts';
 import { Dispatcher } from './dispatch.ts';
 import { observeAll } from './execution-observer.ts';
@@ -20,8 +20,10 @@ import { ClusterClock } from './cluster/replica.ts';
 import { LocalCommands, type MachineCommands } from './commands/machine-commands.ts';
 import { Terminals, type TerminalsDeps } from './terminals/terminals.ts';
 import { StdinRelay } from './commands/stdin.ts';
+import { type OutputReaders, StreamedOutput } from './commands/streamed-output.ts';
 import { TerminalLimits } from './commands/terminal-limits.ts';
 import { UsageQueries } from './commands/usage-queries.ts';
+import { OutputRelays, RELEASE_WITHIN_MS } from './relay/output-relays.ts';
 
 export interface RunningControlPlane extends ControlPlane {
   /** ms since the epoch, by the clock that all servers share. */
@@ -54,22 +56,19 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   const commits = new CommitNotifier();
   const stdin: StdinRelay = new StdinRelay({ live, session: (machineId) => sessions.ready(machineId) });
   const usage = new UsageQueries();
+  const { streamBufferBytes, releaseWithinMs = RELEASE_WITHIN_MS } = config;
+  const relays = new OutputRelays({
+    ...{ streamBufferBytes, releaseWithinMs },
+    releasedInStore: (p) => void output.deleteReleased(p),
+  });
   const sessions = new AgentSessions({
-    ...{ store, sealer, commits, stdin, usage, observer, log, now },
+    ...{ store, sealer, relays, commits, stdin, usage, observer, log, now },
     handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
     probe: (machineId) => machines.probe(machineId),
     placeChanged: (machineId) => cluster?.placeChanged(machineId),
     reportBudget: new ReportBudget(),
     reportGaps: new ReportGaps(),
-    settings: {
-      version: config.version,
-      heartbeatMs: config.heartbeatMs ?? 15_000,
-      framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
-      maxOutputBytes: config.maxOutputBytes,
-      streamBufferBytes: config.streamBufferBytes,
-      graceMs: config.cancelGraceMs,
-      artifacts: config.artifacts,
-    },
+    settings: sessionSettings(config),
   });
   const limits = new TerminalLimits({ session: (machineId) => sessions.ready(machineId) });
   const local = new LocalCommands({ sessions, stdin, usage, limits });
@@ -79,28 +78,28 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     clock &&
     new Cluster({ cluster: store.cluster, ...{ store, clock, sessions, local, live, log, elsewhere, creator, peers } });
   const machines: MachineCommands = cluster?.machines ?? local;
+  const output = new StreamedOutput({
+    ...{ store, relays, machines, now, streamBufferBytes, log },
+    lastReport: ({ machineId, executionId }) => sessions.ready(machineId)?.reportedAtHello(executionId),
+  });
   const { agentLostAfterMs, streamIdleMs } = config;
   const deadlines = new Deadlines({ store, log, now, commits, machines, agentLostAfterMs, streamIdleMs });
   const dispatcher = new Dispatcher({
     ...{ store, sessions, machines, sealer, now, commits, observer },
     servers: () => cluster?.live ?? 1,
-    settings: {
-      queueTtlMs: config.queueTtlMs,
-      queueLimit: config.queueLimit ?? 10_000,
-      queueBytes: config.maxQueuedBytes ?? 268_435_456,
-      queueBytesPerKey: config.maxQueuedBytesPerKey ?? 67_108_864,
-      capabilities: config.capabilities ?? new Map(),
-    },
+    settings: dispatchSettings(config),
     waitsUntil: (expiresAt) => deadlines.waitsUntil(expiresAt),
   });
   commits.add(observer);
   commits.add(live);
   commits.add(sessions);
+  commits.add(relays);
   if (cluster !== undefined) commits.add(cluster.commits);
   const { callbackDue } = deps;
   if (callbackDue !== undefined) commits.add(callbackListener(callbackDue));
   const creates = cluster?.creator ?? dispatcher;
-  const parts = { store, now, commits, live, machines, dispatcher, creates, sessions, deadlines, cluster, limits };
+  const owned = { live, dispatcher, sessions, relays, output, deadlines, cluster, limits };
+  const parts = { store, now, commits, machines, creates, ...owned };
   const control = new LocalControlPlane(parts, { log, detachedMs: config.terminalDetachedMs ?? DETACHED_MS });
   commits.add(limits);
   commits.add(control.terminals);
@@ -116,13 +115,15 @@ interface Parts {
   dispatcher: Dispatcher;
   creates: ExecutionCreator;
   sessions: AgentSessions;
+  relays: OutputRelays;
+  output: OutputReaders;
   deadlines: Deadlines;
   /** Absent: this is the only server on its database. */
   cluster: Cluster | undefined;
   limits: TerminalLimits;
 }
 
-type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers'>> = Parameters<ControlPlane[Name]>[0];
+type Ask<Name extends Exclude<keyof ControlPlane, 'ready' | 'servers' | 'output'>> = Parameters<ControlPlane[Name]>[0];
 
 class LocalControlPlane implements RunningControlPlane {
   readonly terminals: Terminals;
@@ -147,6 +148,10 @@ class LocalControlPlane implements RunningControlPlane {
     return this.#parts.cluster?.live ?? 1;
   }
 
+  get output(): OutputReaders {
+    return this.#parts.output;
+  }
+
   get now(): () => number {
     return this.#parts.now;
   }
@@ -163,13 +168,14 @@ class LocalControlPlane implements RunningControlPlane {
   }
 
   async stop(): Promise<void> {
-    const { cluster, live, deadlines, sessions } = this.#parts;
+    const { cluster, live, deadlines, sessions, relays } = this.#parts;
     this.#open = false;
     await this.terminals.stop();
     live.close();
     await deadlines.stop();
     await cluster?.drain();
     await sessions.stop();
+    await relays.stop();
     await cluster?.stop();
   }
 
@@ -213,15 +219,6 @@ class LocalControlPlane implements RunningControlPlane {
     const written = await this.#parts.machines.writeStdin(p);
     if (written.outcome !== 'busy') return written;
     throw new ApiError('RATE_LIMITED', { message: 'Too many requests are writing to this stdin at once. Try again.' });
-  }
-
-  async releaseOutput(p: Ask<'releaseOutput'>): ReturnType<ControlPlane['releaseOutput']> {
-    const { store, machines, now } = this.#parts;
-    const released = await store.releaseOutput({ ...p, now: now() });
-    // The limit of a terminal depends on the acknowledgements of its clients, not on deleted output.
-    if (released.outcome === 'released' && !released.execution.isTerminal)
-      await machines.outputLimited(released.execution);
-    return released;
   }
 
   subscribe(executionId: string, listener: Listener): () => void {

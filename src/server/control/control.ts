@@ -7,6 +7,7 @@ import type { UsagePayload } from '../../core/report.ts';
 import type { CancelOutcome, Execution, Idempotency, OnBehalf } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
 import type { CreateRequest, CreateResult } from './commands/create-request.ts';
+import type { OutputReaders } from './commands/streamed-output.ts';
 
 export type { CreateRequest, CreateResult } from './commands/create-request.ts';
 
@@ -25,6 +26,8 @@ export interface ControlPlane extends TerminalCommands {
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
   /** Sends a signal. `not_running`: the execution still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
   signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
+  /** The readers of output in stream mode. */
+  readonly output: OutputReaders;
   /** Returns the usage of an execution's processes: of a running one, as its agent reports it now. Undefined if it is not known. */
   usage(execution: Execution): Promise<UsagePayload | undefined>;
   /** Settles with the execution when it is terminal, or after `waitMs`, or when `signal` aborts. */

@@ -202,7 +202,15 @@ function storeOnlyControl(store: Store, live: Live, created: CreateRequest[]): C
       if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
       return { outcome: 'written', offset: offset + bytes.length, closed: close };
     },
-    releaseOutput: (p) => store.releaseOutput({ ...p, now: Date.now() }),
+    output: {
+      open: async () => undefined,
+      async bounds({ executionId }, stream) {
+        const bounds = await store.outputBounds({ executionId, stream });
+        return { ...bounds, followableTo: bounds.end };
+      },
+      store: async () => {},
+      release: (p) => store.releaseOutput({ ...p, now: Date.now() }),
+    },
     subscribe: (executionId, listener) => live.subscribe(executionId, listener),
     waitForEnd: (p) => live.waitForEnd(p),
     waitForEvents: (p) => live.waitForEvents(p),

@@ -1,6 +1,7 @@
 /** The handshake: from an agent's hello to a ready session, with the executions that are lost and those that are sent again. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CLOSE, type Hello, PROTOCOL_VERSION } from '../../../core/protocol.ts';
+import { LOG_KEY } from '../../../node/log-keys.ts';
 import { type Dispatch, type Execution, StoreUnavailableError } from '../../../store/store.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import { type Reconciliation, reconcile } from './reconcile.ts';
@@ -157,4 +158,14 @@ async function wakeWaiting(deps: SessionDeps, session: AgentSession): Promise<vo
 
 function tell({ commits }: SessionDeps, executions: readonly Execution[]): void {
   for (const execution of executions) commits.committed(execution);
+}
+
+/** The log fields of an agent that has connected. `held`: its executions; `resent`: starts that are sent again. */
+export function connectedFields(hello: Hello, held: number, resent: number): Record<string, string | number> {
+  return {
+    [LOG_KEY.runnerInstance]: hello.runner_instance,
+    [LOG_KEY.version]: hello.version,
+    [LOG_KEY.held]: held,
+    [LOG_KEY.resent]: resent,
+  };
 }

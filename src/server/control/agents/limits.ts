@@ -14,8 +14,8 @@ export const AGENT_LIMITS = {
   /** Control frames and pings that an agent may send each second unless the setting says otherwise, and twice as many at once. */
   framesPerSecond: 1000,
   /** Windows granted in the welcome: bytes of records sent and not acknowledged, in total and per execution. */
-  windowBytes: 8 * 1024 * 1024,
-  executionWindowBytes: 4 * 1024 * 1024,
+  windowBytes: 16 * 1024 * 1024,
+  executionWindowBytes: 8 * 1024 * 1024,
   /** Bytes of records that wait for the store before the socket is no longer read: per agent, and of all agents. */
   unwrittenBytes: 4 * 1024 * 1024,
   unwrittenBytesOfAll: 64 * 1024 * 1024,

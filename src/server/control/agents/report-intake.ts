@@ -4,15 +4,16 @@
  */
 import { isTerminal } from '../../../core/execution.ts';
 import { CLOSE, type ServerFrame } from '../../../core/protocol.ts';
-import { decodeRecord, type RawRecord } from '../../../core/report.ts';
+import { decodeRecords, isPassed, type StoredReport, sizeOf } from '../../../core/report.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
-import { type Execution, type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
+import { type Execution, type ReportBatch, type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
+import type { ReportSource } from '../relay/output-relay.ts';
+import { storeLast } from '../relay/last-write.ts';
+import { StoredReports } from '../relay/stored-reports.ts';
 import type { AgentConnection } from './connection.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { SessionDeps } from './session-deps.ts';
 
-/** The first kind of records that belong to the journal and never leave the machine. Unknown kinds below it come from a newer agent. */
-const FIRST_LOCAL_KIND = 64;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
 const MAX_GAPS = 10_000;
@@ -63,17 +64,21 @@ export interface ReportingSession {
   markLost(execution: Execution, reason: string): void;
 }
 
-export type IntakeDeps = Pick<SessionDeps, 'store' | 'reportBudget' | 'reportGaps' | 'commits' | 'now' | 'settings'>;
+export type IntakeDeps = Pick<
+  SessionDeps,
+  'store' | 'relays' | 'reportBudget' | 'reportGaps' | 'commits' | 'now' | 'settings'
+>;
 
 /** Writes the reports of one session in order, one batch at a time. */
-export class ReportIntake {
+export class ReportIntake implements ReportSource {
   readonly #deps: IntakeDeps;
   /** Not read while too many bytes wait. Closed after a malformed report, or one that cannot be written. */
   readonly #connection: AgentConnection;
   readonly #session: ReportingSession;
   /** Server clock minus agent clock, ms. */
   #clockOffsetMs = 0;
-  #waiting: RawRecord[] = [];
+  #waiting: StoredReport[] = [];
+  readonly #stored = new StoredReports();
   /** Bytes of reports that wait or are being written. */
   #bytes = 0;
   #writing = false;
@@ -107,8 +112,14 @@ export class ReportIntake {
       this.#connection.close(CLOSE.badFrame, decoded.reason);
       return;
     }
-    for (const record of decoded.records) this.#waiting.push(record);
-    this.#account(message.length);
+    for (const record of decoded.records) if (!this.#deps.relays.take(this, record)) this.store([record]);
+  }
+
+  /** Stores reports, after all that it was given before. */
+  store(reports: readonly StoredReport[]): void {
+    if (this.#closed || reports.length === 0) return;
+    for (const report of reports) this.#waiting.push(report);
+    this.#account(reports.reduce((sum, report) => sum + sizeOf(report), 0));
     if (this.#writing || this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -117,13 +128,26 @@ export class ReportIntake {
     });
   }
 
-  /** Ends the intake. A write under way is finished. Waiting reports are dropped, because the agent still has them. */
+  /** Settles when all that it was given is stored, or the session is closed. */
+  stored(): Promise<void> {
+    return this.#stored.waitFor(this.#waiting.length);
+  }
+
+  /**
+   * Ends the intake. A write under way is finished. Waiting reports are dropped, because the agent still has them. Output that readers may have
+   * received is written in one more attempt.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#ackTimer);
+    const relayed = this.#deps.relays.closed(this);
+    const before = this.#waiting.filter(({ executionId }) => relayed.has(executionId));
+    const last = [...before, ...[...relayed.values()].flat()];
+    if (last.length > 0) this.#deps.relays.lastWrite(storeLast(this.#deps, this.#batch(last)));
     this.#waiting = [];
+    this.#stored.close();
     this.#deps.reportBudget.bytes -= this.#bytes;
     this.#bytes = 0;
   }
@@ -169,26 +193,19 @@ export class ReportIntake {
       const results = await this.#append(batch.records);
       if (results === undefined || this.#closed) break;
       this.#waiting.splice(0, batch.records.length);
+      this.#stored.add(batch.records.length);
       this.#account(this.#waiting.length === 0 ? -this.#bytes : -Math.min(batch.bytes, this.#bytes));
-      this.#written(results, batch.bytes);
+      // Passed reports open the window of the agent by more than their own size.
+      this.#written(results, batch.records.some(isPassed) ? ACK_AT_BYTES : batch.bytes);
     }
     this.#writing = false;
   }
 
   /** Writes reports, repeatedly until they are written. Undefined if the session closes meanwhile, and after a fault. */
-  async #append(records: readonly RawRecord[]): Promise<readonly ReportResult[] | undefined> {
+  async #append(records: readonly StoredReport[]): Promise<readonly ReportResult[] | undefined> {
     for (let waitMs = RETRY_FIRST_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       try {
-        const { machineId } = this.#session;
-        const { store, now, settings } = this.#deps;
-        const { maxOutputBytes, streamBufferBytes } = settings;
-        const batch = { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: now() };
-        return await store.appendReports({
-          ...batch,
-          maxOutputBytes,
-          streamBufferBytes,
-          artifacts: settings.artifacts,
-        });
+        return await this.#deps.store.appendReports(this.#batch(records));
       } catch (cause) {
         if (!(cause instanceof StoreUnavailableError)) {
           this.#session.log('error', { err: cause }, NOT_WRITTEN);
@@ -205,6 +222,14 @@ export class ReportIntake {
       await this.#pauseBefore(waitMs);
     }
     return undefined;
+  }
+
+  #batch(records: readonly StoredReport[]): ReportBatch {
+    const { machineId } = this.#session;
+    const { now, settings } = this.#deps;
+    const { maxOutputBytes, streamBufferBytes, artifacts } = settings;
+    const terms = { maxOutputBytes, streamBufferBytes, artifacts };
+    return { machineId, records, clockOffsetMs: this.#clockOffsetMs, now: now(), ...terms };
   }
 
   /** Waits before the next attempt. Never settles if the session closes meanwhile. */
@@ -224,6 +249,7 @@ export class ReportIntake {
         this.#deps.reportGaps.filled(executionId);
         this.#deps.commits.committed(execution);
       }
+      this.#deps.relays.stored(this, execution, this.#waiting);
       this.#acks.set(executionId, reported);
       // Executions that had ended before on the server.
       if (outcome === 'terminal') this.#forget.add(executionId);
@@ -260,34 +286,15 @@ export class ReportIntake {
   }
 }
 
-type Decoded = { ok: true; records: RawRecord[] } | { ok: false; reason: string };
-
-/** Decodes the records of a message; their payloads are views into it. A message that contains anything else is refused as a whole. */
-function decodeRecords(message: Buffer): Decoded {
-  const records: RawRecord[] = [];
-  for (let offset = 0; offset < message.length; ) {
-    const decoded = decodeRecord(message, offset);
-    if (!decoded.ok) return { ok: false, reason: `a record that is ${decoded.reason}` };
-    const { kind, number } = decoded.record;
-    if (kind < 1 || kind >= FIRST_LOCAL_KIND || number < 1) {
-      return { ok: false, reason: `a record of kind ${kind} under number ${number}` };
-    }
-    records.push(decoded.record);
-    offset += decoded.bytes;
-  }
-  return records.length > 0 ? { ok: true, records } : { ok: false, reason: 'an empty message' };
-}
-
-/** Counts the first records that fit into one transaction; at least one. `bytes`: size of their payloads. */
-function firstOf(waiting: readonly RawRecord[]): { records: RawRecord[]; bytes: number } {
+/** Counts the first reports that fit into one transaction; at least one. `bytes`: size of their payloads. */
+function firstOf(waiting: readonly StoredReport[]): { records: StoredReport[]; bytes: number } {
   let count = 0;
   let bytes = 0;
-  for (const record of waiting) {
-    if (count > 0 && (count >= AGENT_LIMITS.batchRecords || bytes + record.payload.length > AGENT_LIMITS.batchBytes)) {
-      break;
-    }
+  for (const report of waiting) {
+    const payloadBytes = isPassed(report) ? 0 : report.payload.length;
+    if (count > 0 && (count >= AGENT_LIMITS.batchRecords || bytes + payloadBytes > AGENT_LIMITS.batchBytes)) break;
     count += 1;
-    bytes += record.payload.length;
+    bytes += payloadBytes;
   }
   return { records: waiting.slice(0, count), bytes };
 }

@@ -2,13 +2,18 @@
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import type { Stream } from '../../../core/execution.ts';
 import type { StdinAck, UsageFrame } from '../../../core/protocol.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import type { Sealer } from '../../seal.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
+import type { OutputRelays } from '../relay/output-relays.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import type { ReportBudget, ReportGaps } from './report-intake.ts';
 import type { StartSettings } from './start-frame.ts';
+
+/** The offset up to which each stream was released. */
+export type Released = Readonly<Record<Stream, number>>;
 
 /** The callbacks for live stdin. */
 export interface StdinListener {
@@ -30,6 +35,8 @@ export interface SessionDeps {
   handshakes: ConcurrencyLimiter;
   reportBudget: ReportBudget;
   reportGaps: ReportGaps;
+  /** Passes on output in stream mode from memory. */
+  relays: OutputRelays;
   commits: CommitListener;
   stdin: StdinListener;
   usage: UsageListener;

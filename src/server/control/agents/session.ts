@@ -1,17 +1,17 @@
 /** AgentSession: the connection of one agent, from the upgrade to its close, with its phase, its frames and its slots. */
-import { type AgentFrame, CLOSE, type Hello, type Start, type Stdin } from '../../../core/protocol.ts';
+import { type AgentFrame, CLOSE, type Hello, type Stdin } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
 import { AgentConnection, type ConnectionListener } from './connection.ts';
-import { handshake, markLost } from './handshake.ts';
+import { connectedFields, handshake, markLost } from './handshake.ts';
 import { PROBE_MS } from './limits.ts';
 import { QueueClaimer } from './queue-claimer.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { ReportIntake, type ReportingSession } from './report-intake.ts';
-import type { AdmittedAgent, SessionDeps } from './session-deps.ts';
+import type { AdmittedAgent, Released, SessionDeps } from './session-deps.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { AgentSessions } from './sessions.ts';
-import { knowsFrame, outputLimit, startFrame, UNREADABLE, UnsupportedError, welcomeFrame } from './start-frame.ts';
+import { knowsFrame, outputLimit, startMessage, UNREADABLE, UnsupportedError, welcomeFrame } from './start-frame.ts';
 import { OUT_OF_ORDER, type PendingStart, StartQueue, type StartReservation } from './start-queue.ts';
 
 /** The session of one agent. Its phase, its slots and its frames change only through its methods. */
@@ -37,8 +37,11 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.credentialHash = agent.credentialHash;
     this.#deps = deps;
     this.#sessions = sessions;
-    const { framesPerSecond } = deps.settings;
-    this.#connection = new AgentConnection({ ...agent, framesPerSecond, listener: this });
+    this.#connection = new AgentConnection({
+      ...agent,
+      framesPerSecond: deps.settings.framesPerSecond,
+      listener: this,
+    });
     this.#starts = new StartQueue({
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
@@ -116,10 +119,15 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#connection.send({ type: 'stdin', ...piece }, bytes);
   }
 
-  /** Sends the agent the output limit of an execution in stream mode. */
-  async limitOutput(execution: Execution): Promise<void> {
+  /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as stored. */
+  async limitOutput(execution: Execution, released?: Released): Promise<void> {
     if (execution.outputMode === undefined) return;
-    this.tell(await outputLimit(this.#deps.store, execution, this.#deps.settings));
+    this.tell(await outputLimit(this.#deps.store, execution, this.#deps.settings, released));
+  }
+
+  /** The number of the last report on an execution that the agent had at its hello; 0 for none. */
+  reportedAtHello(executionId: string): number {
+    return this.#hello?.held.find(({ execution_id: id }) => id === executionId)?.reported ?? 0;
   }
 
   /** Makes the agent enrol again with a join token. */
@@ -180,13 +188,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     const starts = resend.map((dispatch) => this.#pendingStart(dispatch));
     this.#starts.commit(this.#starts.reserve(starts.length, 0), starts);
     for (const executionId of new Set([...plan.cancel, ...this.#cancels])) this.cancel(executionId);
-    const logFields = {
-      [LOG_KEY.runnerInstance]: this.runnerInstance,
-      [LOG_KEY.version]: hello.version,
-      [LOG_KEY.held]: plan.held.length,
-      [LOG_KEY.resent]: resend.length,
-    };
-    this.log('info', logFields, 'agent connected');
+    this.log('info', connectedFields(hello, plan.held.length, resend.length), 'agent connected');
     this.#deps.stdin.sessionChanged(this.machineId);
   }
 
@@ -269,17 +271,14 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** Gives a start to the connection, followed by a cancel if one was requested before the start could be sent. */
   #start({ execution, openInput }: PendingStart): void {
-    let input: ReturnType<typeof openInput>;
-    let start: Start;
+    let message: ReturnType<typeof startMessage>;
     try {
-      input = openInput();
-      start = startFrame(this.#hello, execution, input, this.#deps.settings);
+      message = startMessage(this.#hello, execution, openInput, this.#deps.settings);
     } catch (error) {
       this.markLost(execution, error instanceof UnsupportedError ? error.message : UNREADABLE);
       return;
     }
-    const attachment = execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined;
-    this.#reports.flushWith(start, attachment);
+    this.#reports.flushWith(message.start, message.attachment);
     this.#deps.observer.dispatched(execution);
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }

@@ -5,6 +5,7 @@ import type { ArtifactLimits, Execution, OutputStore } from '../../../store/stor
 import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { Reconciliation } from './reconcile.ts';
+import type { Released } from './session-deps.ts';
 
 /** The error message of an execution whose sealed input cannot be read. */
 export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
@@ -81,7 +82,7 @@ export function welcomeFrame(
 }
 
 /** Builds the start of an execution, for the runner instance of the hello only. Throws UnsupportedError if the agent's version is too old. */
-export function startFrame(
+function startFrame(
   hello: Hello | undefined,
   execution: Execution,
   input: SecretInput,
@@ -124,21 +125,48 @@ function bufferBytes(
   return isTerminal ? TERMINAL_AHEAD_BYTES : streamBufferBytes;
 }
 
-/** Returns the output limits of an execution in stream mode. Released output raises them, except on a terminal (terminal-limits.ts). */
+/**
+ * Returns the output limits of an execution in stream mode. Released output raises them, except on a terminal (terminal-limits.ts). `known`:
+ * released offsets; absent: as stored.
+ */
 export async function outputLimit(
   store: Pick<OutputStore, 'outputBounds'>,
   execution: Execution,
   settings: Pick<StartSettings, 'streamBufferBytes'>,
+  known?: Released,
 ): Promise<OutputLimit> {
   const { executionId, outputMode } = execution;
   const streamBufferBytes = bufferBytes(execution, settings);
-  const stdout = await store.outputBounds({ executionId, stream: 'stdout' });
-  const stderr = await store.outputBounds({ executionId, stream: 'stderr' });
+  const released = known ?? (await releasedOf(store, executionId));
   return {
     type: 'output_limit',
     execution_id: executionId,
-    stdout: (execution.isTerminal ? stdout.end : stdout.start) + streamBufferBytes,
-    stderr: stderr.start + streamBufferBytes,
+    stdout: (execution.isTerminal ? await printedOn(store, executionId) : released.stdout) + streamBufferBytes,
+    stderr: released.stderr + streamBufferBytes,
     past_limit: outputMode === 'stream' ? 'wait' : 'discard',
   };
+}
+
+/** Returns how much a terminal has printed, as stored. */
+async function printedOn(store: Pick<OutputStore, 'outputBounds'>, executionId: string): Promise<number> {
+  return (await store.outputBounds({ executionId, stream: 'stdout' })).end;
+}
+
+/** Returns how far both streams of an execution were released, as stored. */
+export async function releasedOf(store: Pick<OutputStore, 'outputBounds'>, executionId: string): Promise<Released> {
+  const stdout = await store.outputBounds({ executionId, stream: 'stdout' });
+  const stderr = await store.outputBounds({ executionId, stream: 'stderr' });
+  return { stdout: stdout.start, stderr: stderr.start };
+}
+
+/** Returns the message of a start: its frame, and the stdin that comes with it. Throws what `openInput` and `startFrame` throw. */
+export function startMessage(
+  hello: Hello | undefined,
+  execution: Execution,
+  openInput: () => SecretInput,
+  settings: StartSettings,
+): { start: Start; attachment: Buffer | undefined } {
+  const input = openInput();
+  const start = startFrame(hello, execution, input, settings);
+  return { start, attachment: execution.stdinMode === 'fixed' && input.stdin.length > 0 ? input.stdin : undefined };
 }

@@ -5,6 +5,7 @@ import type { UsagePayload } from '../../../core/report.ts';
 import type { ClusterStore, Execution } from '../../../store/store.ts';
 import { pause } from '../../pause.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
+import type { Released } from '../agents/session-deps.ts';
 import type { LocalCommands, MachineCommands, Sent } from '../commands/machine-commands.ts';
 import type { StdinAttempt, StdinOutcome, StdinRequest } from '../commands/stdin.ts';
 import type { TerminalLimit } from '../commands/terminal-limits.ts';
@@ -102,10 +103,10 @@ export class ClusterCommands implements MachineCommands {
     return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinAttempt);
   }
 
-  async outputLimited(execution: Execution): Promise<void> {
+  async outputLimited(execution: Execution, released?: Released): Promise<void> {
     const { sessions, local } = this.#deps;
     const { machineId, executionId, status } = execution;
-    if (sessions.get(machineId) !== undefined) await local.outputLimited(execution);
+    if (sessions.get(machineId) !== undefined) await local.outputLimited(execution, released);
     else if (!isTerminal(status)) await this.#ask(machineId, { kind: 'output_limited', execution_id: executionId });
   }
 

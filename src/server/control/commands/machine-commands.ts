@@ -5,6 +5,7 @@ import { CLOSE } from '../../../core/protocol.ts';
 import type { UsagePayload } from '../../../core/report.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { AgentSessions } from '../agents/sessions.ts';
+import type { Released } from '../agents/session-deps.ts';
 import type { StdinAttempt, StdinOutcome, StdinRelay, StdinRequest } from './stdin.ts';
 import type { TerminalLimit, TerminalLimits } from './terminal-limits.ts';
 import type { UsageQueries } from './usage-queries.ts';
@@ -22,8 +23,11 @@ export interface MachineCommands {
   usage(p: { machineId: string; executionId: string }): Promise<UsagePayload | undefined>;
   /** `busy`: too many requests wait to write this stdin. */
   writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }>;
-  /** Sends new output limits to the agent. They are also state: an offline agent receives them when it reconnects. */
-  outputLimited(execution: Execution): Promise<void>;
+  /**
+   * Sends new output limits to the agent. They are also state: an offline agent receives them when it reconnects. `released`: offsets; absent:
+   * as stored.
+   */
+  outputLimited(execution: Execution, released?: Released): Promise<void>;
   /** Sets the output limit of a terminal for its clients on this server, or removes it. */
   limitTerminal(limit: TerminalLimit): Promise<Sent>;
   /** Makes the agent enrol again with a join token. */
@@ -76,8 +80,9 @@ export class LocalCommands implements MachineCommands {
     return session && this.#usage.ask(p, () => session.tell({ type: 'usage_query', execution_id: p.executionId }));
   }
 
-  async outputLimited(execution: Execution): Promise<void> {
-    if (!isTerminal(execution.status)) await this.#sessions.ready(execution.machineId)?.limitOutput(execution);
+  async outputLimited(execution: Execution, released?: Released): Promise<void> {
+    if (!isTerminal(execution.status))
+      await this.#sessions.ready(execution.machineId)?.limitOutput(execution, released);
   }
 
   async limitTerminal(limit: TerminalLimit): Promise<Sent> {

@@ -5,7 +5,9 @@ import type { Live } from './live.ts';
 export interface Commits {
   /** The newest state seen. `undefined` before the first commit. */
   latest(): Execution | undefined;
-  /** Settles at the next commit since the last call, after `ms`, or when `signal` aborts. True for a commit. */
+  /** Makes `next` settle as a commit does: something else has changed. */
+  wake(): void;
+  /** Settles at the next commit or `wake` since the last call, after `ms`, or when `signal` aborts. True for the first two. */
   next(ms: number, signal: AbortSignal): Promise<boolean>;
   /** Stops watching. */
   close(): void;
@@ -15,14 +17,18 @@ export interface Commits {
 export function watchCommits(live: Pick<Live, 'subscribe'>, executionId: string): Commits {
   let latest: Execution | undefined;
   let fresh = false;
-  let wake: () => void = () => {};
+  let settle: () => void = () => {};
+  const wake = (): void => {
+    fresh = true;
+    settle();
+  };
   const unsubscribe = live.subscribe(executionId, (execution) => {
     latest = execution;
-    fresh = true;
     wake();
   });
   return {
     latest: () => latest,
+    wake,
     close: unsubscribe,
     async next(ms, signal) {
       if (!fresh && !signal.aborted && ms > 0) {
@@ -30,12 +36,12 @@ export function watchCommits(live: Pick<Live, 'subscribe'>, executionId: string)
           const done = (): void => {
             clearTimeout(timer);
             signal.removeEventListener('abort', done);
-            wake = () => {};
+            settle = () => {};
             resolve();
           };
           const timer = setTimeout(done, ms);
           signal.addEventListener('abort', done, { once: true });
-          wake = done;
+          settle = done;
         });
       }
       const committed = fresh;

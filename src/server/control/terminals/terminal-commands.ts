@@ -1,7 +1,8 @@
 /** The parts of the control plane that terminals use. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
-import type { CancelOutcome, Execution, ReleaseOutcome } from '../../../store/store.ts';
+import type { CancelOutcome, Execution } from '../../../store/store.ts';
 import type { StdinOutcome, StdinRequest } from '../commands/stdin.ts';
+import type { OutputReaders } from '../commands/streamed-output.ts';
 import type { Listener } from '../live/live.ts';
 
 export interface TerminalCommands {
@@ -16,11 +17,6 @@ export interface TerminalCommands {
   subscribe(executionId: string, listener: Listener): () => void;
   /** Cancels an execution. `by`: API key id, or `admin`. */
   cancel(p: { machineId: string; executionId: string; by: string }): Promise<CancelOutcome>;
-  /** Deletes the bytes before `offset` of a stream in stream mode, which a reader has received, so that the command may produce more. */
-  releaseOutput(p: {
-    machineId: string;
-    executionId: string;
-    stream: 'stdout' | 'stderr';
-    offset: number;
-  }): Promise<ReleaseOutcome>;
+  /** The readers of output in stream mode. */
+  readonly output: Pick<OutputReaders, 'release'>;
 }

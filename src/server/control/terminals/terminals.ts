@@ -23,7 +23,7 @@ const REPEAT_MS = 10_000;
 
 export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminalsDeps, 'now' | 'detachedMs'> {
   store: TerminalClientDeps['store'] & DetachedTerminalsDeps['store'];
-  control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'releaseOutput' | 'cancel'>;
+  control: TerminalClientDeps['control'] & Pick<TerminalCommands, 'output' | 'cancel'>;
   machines: Pick<MachineCommands, 'limitTerminal'>;
   limits: Pick<TerminalLimits, 'elsewhere' | 'sweep'>;
 }
@@ -177,8 +177,8 @@ export class Terminals implements CommitListener {
     const offset = Math.min(execution.stdout.bytes - SCROLLBACK_BYTES, here, elsewhere);
     if (watched.cutting || offset - watched.cutAt < CUT_BYTES) return;
     watched.cutting = true;
-    this.#deps.control
-      .releaseOutput({ machineId, executionId, stream: 'stdout', offset })
+    this.#deps.control.output
+      .release({ machineId, executionId, stream: 'stdout', offset })
       .then(({ outcome }) => {
         if (outcome === 'released') watched.cutAt = offset;
       })

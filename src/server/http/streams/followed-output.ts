@@ -1,6 +1,7 @@
 /** Follows the output of an execution until the execution has ended: the bytes of one stream, or both streams in frames. */
 import { isTerminal, type Stream } from '../../../core/execution.ts';
 import type { Execution, Store } from '../../../store/store.ts';
+import type { OpenReader } from '../../control/relay/output-relay.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 
@@ -8,20 +9,43 @@ const PIECE_BYTES = 262_144;
 /** Interval at which a reader polls for new bytes and records its presence, ms. */
 const POLL_INTERVAL_MS = 30_000;
 
+/** Reads output from its place on. */
+interface OutputPlace {
+  /** The streams that it reads, and the next byte of each. */
+  readonly offsets: Readonly<Partial<Record<Stream, number>>>;
+  /** Returns the next bytes, from memory or from the store; none if there are no more yet. */
+  next(memory: Memory | undefined): Promise<readonly Buffer[]>;
+}
+
+/** Output that is in memory on its way to the store. */
+type Memory = Pick<OpenReader, 'read' | 'readMerged'>;
+
 interface Followed {
   execution: Execution;
-  /** Returns the next bytes; an empty buffer if there are none yet. */
-  next: () => Promise<Buffer>;
+  place: OutputPlace;
   signal: AbortSignal;
 }
 
+type Context = Pick<HttpContext, 'store' | 'control' | 'now' | 'logger'>;
+
 /** Returns a reader of one stream from `start` on. */
-export function readerOf(store: Pick<Store, 'readStream'>, executionId: string, stream: Stream, start: number) {
-  let offset = start;
-  return async (): Promise<Buffer> => {
-    const bytes = await store.readStream({ executionId, stream, offset, maxBytes: PIECE_BYTES });
-    offset += bytes.length;
-    return bytes;
+export function readerOf(
+  store: Pick<Store, 'readStream'>,
+  executionId: string,
+  stream: Stream,
+  start: number,
+): OutputPlace {
+  const offsets: Partial<Record<Stream, number>> = { [stream]: start };
+  return {
+    offsets,
+    async next(memory) {
+      const offset = offsets[stream] ?? 0;
+      const parts = memory?.read(stream, offset, PIECE_BYTES) ?? [
+        await store.readStream({ executionId, stream, offset, maxBytes: PIECE_BYTES }),
+      ];
+      offsets[stream] = parts.reduce((sum, { length }) => sum + length, offset);
+      return parts.filter(({ length }) => length > 0);
+    },
   };
 }
 
@@ -31,27 +55,29 @@ const STREAM_NUMBERS = { stdout: 1, stderr: 2 } as const;
 const FRAME_HEADER_BYTES = 8;
 
 /** Returns a reader of both streams from `start` on, in frames of one chunk each, in the order in which the agent read them. */
-export function mergedReaderOf(store: Pick<Store, 'readMerged'>, executionId: string, start: Record<Stream, number>) {
+export function mergedReaderOf(
+  store: Pick<Store, 'readMerged'>,
+  executionId: string,
+  start: Record<Stream, number>,
+): OutputPlace {
   const offsets = { ...start };
-  return async (): Promise<Buffer> => {
-    const chunks = await store.readMerged({ executionId, offsets });
-    return Buffer.concat(
-      chunks.flatMap(({ stream, bytes }) => {
+  return {
+    offsets,
+    async next(memory) {
+      const chunks = memory?.readMerged(offsets, PIECE_BYTES) ?? (await store.readMerged({ executionId, offsets }));
+      return chunks.flatMap(({ stream, bytes }) => {
         offsets[stream] += bytes.length;
         const header = Buffer.alloc(FRAME_HEADER_BYTES);
         header.writeUInt8(STREAM_NUMBERS[stream], 0);
         header.writeUInt32BE(bytes.length, FRAME_HEADER_BYTES - 4);
         return [header, bytes];
-      }),
-    );
+      });
+    },
   };
 }
 
-/** Yields the bytes of `next` until the execution has ended and all are read. A connected reader counts as reading, however slow it is. */
-export async function* followedOutput(
-  context: Pick<HttpContext, 'store' | 'control' | 'now' | 'logger'>,
-  p: Followed,
-): AsyncGenerator<Buffer> {
+/** Yields the bytes from `place` on until the execution has ended and all are read. A connected reader counts as reading, however slow it is. */
+export async function* followedOutput(context: Context, p: Followed): AsyncGenerator<Buffer> {
   const { store, now } = context;
   const { executionId, outputMode } = p.execution;
   const noteReading = (): void => {
@@ -69,25 +95,45 @@ export async function* followedOutput(
 
 /** Yields new bytes. The state is read before the bytes, so that one more read after the end finds all bytes. */
 async function* bytesAsTheyCome(
-  { store, control }: Pick<HttpContext, 'store' | 'control'>,
-  { execution, next, signal }: Followed,
+  { store, control }: Context,
+  { execution, place, signal }: Followed,
 ): AsyncGenerator<Buffer> {
   const { executionId, machineId } = execution;
   const commits = watchCommits(control, executionId);
+  const streams = (['stdout', 'stderr'] as const).filter((stream) => place.offsets[stream] !== undefined);
+  let memory: OpenReader | undefined;
   try {
+    memory = await control.output.open(execution, { streams, wake: commits.wake });
     let latest = await store.getExecution({ machineId, executionId });
     while (!signal.aborted) {
       const ended = latest === undefined || isTerminal(latest.status);
       for (;;) {
-        const bytes = await next();
-        if (bytes.length === 0) break;
-        yield bytes;
+        const parts = await place.next(memory);
+        if (parts.length === 0) break;
+        yield* parts;
       }
-      if (ended) return;
-      const committed = await commits.next(POLL_INTERVAL_MS, signal);
-      latest = committed ? commits.latest() : await store.getExecution({ machineId, executionId });
+      if (ended) {
+        await assertReached(store, executionId, place);
+        return;
+      }
+      const woken = await commits.next(POLL_INTERVAL_MS, signal);
+      latest = woken ? (commits.latest() ?? latest) : await store.getExecution({ machineId, executionId });
     }
   } finally {
+    memory?.close();
     commits.close();
+  }
+}
+
+/** A reader may have had bytes that were never stored, if server and machine are lost together. The rest must not look complete to it. */
+async function assertReached(
+  store: Pick<Store, 'outputBounds'>,
+  executionId: string,
+  { offsets }: OutputPlace,
+): Promise<void> {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const { end } = await store.outputBounds({ executionId, stream });
+    if ((offsets[stream] ?? 0) > end)
+      throw new Error(`${stream} of ${executionId} ends before the bytes that its reader has`);
   }
 }

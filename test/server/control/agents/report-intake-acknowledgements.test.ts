@@ -9,6 +9,7 @@ import {
   ReportGaps,
   ReportIntake,
 } from '../../../../src/server/control/agents/report-intake.ts';
+import { OutputRelays } from '../../../../src/server/control/relay/output-relays.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
@@ -41,6 +42,7 @@ function intake() {
   };
   const deps = {
     store,
+    relays: new OutputRelays({ streamBufferBytes: 1, releaseWithinMs: 1, releasedInStore() {} }),
     reportBudget: new ReportBudget(),
     reportGaps: new ReportGaps(),
     commits: { committed() {} },

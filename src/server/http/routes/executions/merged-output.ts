@@ -2,6 +2,7 @@
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { MergedOutputQuery } from '../../../../api/output.ts';
 import type { Stream } from '../../../../core/execution.ts';
+import type { Execution } from '../../../../store/store.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { Problem } from '../../replies/problem.ts';
 import { findExecution } from '../../requests/lookup.ts';
@@ -34,14 +35,14 @@ export function mergedOutputRoutes(app: App, context: HttpContext): void {
       const { stdout_offset: stdout, stderr_offset: stderr } = request.query;
       const { executionId } = execution;
       const start = {
-        stdout: await startOf(context, executionId, 'stdout', stdout),
-        stderr: await startOf(context, executionId, 'stderr', stderr),
+        stdout: await startOf(context, execution, 'stdout', stdout),
+        stderr: await startOf(context, execution, 'stderr', stderr),
       };
       const signal = context.openRequests.open(request, reply);
       reply.type(MULTIPLEXED).header('cache-control', 'private, no-cache').header('x-accel-buffering', 'no');
       const chunks = followedOutput(context, {
         execution,
-        next: mergedReaderOf(context.store, executionId, start),
+        place: mergedReaderOf(context.store, executionId, start),
         signal,
       });
       await streamReply(reply, { chunks, signal, logger: context.logger });
@@ -51,9 +52,9 @@ export function mergedOutputRoutes(app: App, context: HttpContext): void {
 }
 
 /** Returns `offset`, or the first byte that is kept if there is none. Throws a Problem (416) if the stream has no such byte. */
-async function startOf({ store }: HttpContext, executionId: string, stream: Stream, offset: number | undefined) {
-  const { start, end } = await store.outputBounds({ executionId, stream });
-  const position = offset ?? start;
-  if (position < start || position > end) throw new Problem(416, `${stream} has no such bytes.`);
-  return position;
+async function startOf({ control }: HttpContext, execution: Execution, stream: Stream, offset: number | undefined) {
+  const { start, followableTo } = await control.output.bounds(execution, stream);
+  const wanted = offset ?? start;
+  if (wanted < start || wanted > followableTo) throw new Problem(416, `${stream} has no such bytes.`);
+  return wanted;
 }

@@ -99,9 +99,13 @@ async function release(context: HttpContext, request: RawRequest, { execution, s
   assertScope(request.principal, 'executions:write');
   const { machineId, executionId } = execution;
   const { offset = 0 } = request.query;
-  const released = await context.control.releaseOutput({ machineId, executionId, stream, offset });
+  const released = await context.control.output.release({ machineId, executionId, stream, offset });
   if (released.outcome === 'released') return;
   if (released.outcome === 'past_end') throw await noSuchBytes(context, { execution, stream });
+  if (released.outcome === 'not_yet') {
+    const message = 'The agent has to send those bytes again before they can be released. Try again.';
+    throw new ApiError('DEPENDENCY_UNAVAILABLE', { message });
+  }
   if (released.outcome === 'not_found') throw notFound('The machine has no such execution.');
   throw new ApiError('INVALID_STATE', {
     message: 'Output can be released only if the execution has output_mode "stream".',
@@ -109,8 +113,8 @@ async function release(context: HttpContext, request: RawRequest, { execution, s
   });
 }
 
-async function noSuchBytes({ store }: HttpContext, { execution, stream }: StreamOf): Promise<Problem> {
-  const { end } = await store.outputBounds({ executionId: execution.executionId, stream });
+async function noSuchBytes({ control }: HttpContext, { execution, stream }: StreamOf): Promise<Problem> {
+  const { end } = await control.output.bounds(execution, stream);
   return new Problem(416, 'The stream has no such bytes.', { headers: { 'content-range': `bytes */${end}` } });
 }
 
@@ -118,7 +122,7 @@ async function noSuchBytes({ store }: HttpContext, { execution, stream }: Stream
 async function answerKept(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
   const { executionId, status } = p.execution;
   const { stream } = p;
-  const bounds = await context.store.outputBounds({ executionId, stream });
+  const bounds = await boundsOfKept(context, request, p);
   const etag = isTerminal(status) ? `"${executionId}-${stream}-${bounds.start}-${bounds.end}"` : undefined;
   reply.header('accept-ranges', 'bytes');
   if (etag !== undefined) reply.header('etag', etag);
@@ -140,16 +144,24 @@ async function answerKept(context: HttpContext, request: RawRequest, reply: Fast
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
+/** Returns the bytes that can be sent. A HEAD request, by which readers release output, needs none: they may stay in memory. */
+async function boundsOfKept({ control, store }: HttpContext, request: RawRequest, p: StreamOf): Promise<OutputBounds> {
+  if (request.method === 'HEAD') return control.output.bounds(p.execution, p.stream);
+  const { executionId } = p.execution;
+  await control.output.store(executionId);
+  return store.outputBounds({ executionId, stream: p.stream });
+}
+
 async function follow(context: HttpContext, request: RawRequest, reply: FastifyReply, p: StreamOf): Promise<void> {
   const { execution, stream } = p;
   const { executionId } = execution;
-  const bounds = await context.store.outputBounds({ executionId, stream });
+  const bounds = await context.control.output.bounds(execution, stream);
   const start = startOf(request.query, bounds);
-  if (start < bounds.start || start > bounds.end) throw await noSuchBytes(context, p);
+  if (start < bounds.start || start > bounds.followableTo) throw await noSuchBytes(context, p);
   const signal = context.openRequests.open(request, reply);
   reply.header('x-accel-buffering', 'no');
-  const next = readerOf(context.store, executionId, stream, start);
-  const chunks = followedOutput(context, { execution, next, signal });
+  const place = readerOf(context.store, executionId, stream, start);
+  const chunks = followedOutput(context, { execution, place, signal });
   await streamReply(reply, { chunks, signal, logger: context.logger });
 }
 
