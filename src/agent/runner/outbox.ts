@@ -85,7 +85,7 @@ export class Outbox {
       queue = { log, sent: log.index.first - 1, inFlight: 0 };
       this.#queues.set(log.executionId, queue);
     }
-    if (log.index.last === 1 && !log.ended) this.#hold(queue);
+    if (log.index.last === 1 && !log.ended) this.#held.add(queue);
     else {
       this.#release(queue);
       this.#enqueue(queue);
@@ -115,6 +115,7 @@ export class Outbox {
 
   /** Sends as many reports as the windows allow. */
   sendMore(): void {
+    this.#awaitSecond();
     while (!this.#congested && this.#ready.size > 0) {
       let records: Buffer[];
       try {
@@ -129,8 +130,9 @@ export class Outbox {
     }
   }
 
-  #hold(queue: ExecutionQueue): void {
-    this.#held.add(queue);
+  /** Starts the wait of held reports, if there are any left at the end of a turn: a timer that is cleared wakes the process all the same. */
+  #awaitSecond(): void {
+    if (this.#held.size === 0) return;
     this.#heldTimer ??= setTimeout(() => {
       this.#heldTimer = undefined;
       for (const held of this.#held) this.#enqueue(held);
