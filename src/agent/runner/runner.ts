@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Held } from '../../core/protocol.ts';
 import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/frames.ts';
 import { type Clock, startClock } from './journal/clock.ts';
+import { DropFolders } from './artifacts/drop-folder.ts';
 import { Executions } from './executions/executions.ts';
 import type { HostUser } from './executions/host-user.ts';
 import { prepareLaunch } from './executions/launch.ts';
@@ -54,6 +55,7 @@ export class Runner {
   readonly #directory: DirectoryPresence;
   readonly #journal: Journal;
   readonly #writer: JournalWriter;
+  readonly #dropFolders = new DropFolders();
   readonly #executions: Executions;
   readonly #outbox: Outbox;
   readonly #socket: LinkSocket;
@@ -146,6 +148,7 @@ export class Runner {
     const { hostUser, policy, log: runnerLog } = this.#options;
     return new Executions(
       {
+        dropFolders: this.#dropFolders,
         prepare: (start) =>
           this.#directory.present
             ? prepareLaunch(start, hostUser, policy)
@@ -231,6 +234,7 @@ export class Runner {
     if (this.#leaving) return;
     this.#executions.admit();
     this.#outbox.sendMore();
+    this.#executions.tidy();
     if (!this.#journal.halfFull) for (const proceed of this.#waitingForRoom.splice(0)) proceed();
     this.#considerLeaving();
   }
@@ -268,6 +272,7 @@ export class Runner {
   async #close(): Promise<void> {
     await this.#socket.close();
     await this.#supervisor.close();
+    this.#dropFolders.close();
     this.#journal.close();
     leaveInstance(this.#options.directory, bootId(), this.#instance);
   }

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import type { StartArtifacts } from '../../../core/launch-options.ts';
 import { Collection, type CollectionHost, type CollectionPlan, type StartDirectory } from './collection.ts';
-import { makeDropFolder, removeEmptyDropFolder } from './drop-folder.ts';
+import type { DropFolder, DropFolders } from './drop-folder.ts';
 
 export interface ArtifactOwner {
   uid: number;
@@ -13,16 +13,23 @@ export interface ArtifactOwner {
 
 /** The artifacts of one execution, from its start to the end of the collection. */
 export class Artifacts {
+  readonly #folders: DropFolders;
   /** Absent if the disk had no room for a drop folder. */
-  readonly folder: string | undefined;
+  readonly #folder: DropFolder | undefined;
   readonly #request: StartArtifacts;
   readonly #owner: ArtifactOwner;
   #collection: Collection | undefined;
 
-  constructor(request: StartArtifacts, owner: ArtifactOwner) {
+  constructor(request: StartArtifacts, owner: ArtifactOwner, folders: DropFolders) {
     this.#request = request;
     this.#owner = owner;
-    this.folder = makeDropFolder(owner);
+    this.#folders = folders;
+    this.#folder = folders.take(owner);
+  }
+
+  /** The path of the drop folder, if there is one. */
+  get folder(): string | undefined {
+    return this.#folder?.path;
   }
 
   /** Whether a collection is under way. */
@@ -33,7 +40,7 @@ export class Artifacts {
   /** Collects the artifacts. Settles with the declared path that must match a file and does not, if there is one. Does not reject. */
   async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
-    const isEmpty = folder === undefined || removeEmptyDropFolder(folder);
+    const isEmpty = folder === undefined || this.#isEmpty();
     if (isEmpty && this.#request.declared.length === 0) return undefined;
     const { isAgent, ...identity } = this.#owner;
     const plan: CollectionPlan = { startedIn, request: this.#request, ...(isAgent ? {} : { identity }) };
@@ -54,6 +61,10 @@ export class Artifacts {
 
   /** Removes the folder of a command that never ran. */
   discard(): void {
-    if (this.folder !== undefined) removeEmptyDropFolder(this.folder);
+    this.#isEmpty();
+  }
+
+  #isEmpty(): boolean {
+    return this.#folder === undefined || this.#folders.giveBack(this.#folder);
   }
 }

@@ -1,6 +1,7 @@
 import type { Start } from '../../../core/protocol.ts';
 import type { ReportKind } from '../../../core/report.ts';
 import type { Artifacts } from '../artifacts/artifacts.ts';
+import type { DropFolders } from '../artifacts/drop-folder.ts';
 import type { ExecutionLog } from '../journal/execution-log.ts';
 import type { Resolved, Spawner } from '../spawner/spawner.ts';
 import type { Execution } from './execution.ts';
@@ -11,6 +12,7 @@ import type { Termination } from './termination.ts';
 
 /** The parts of the runner that an execution uses. */
 export interface ExecutionHost {
+  dropFolders: DropFolders;
   prepare(start: Start): Prepared | Promise<Prepared>;
   /** Checks the file and directory that are about to run. Returns the rule of the policy that they break, if any. */
   brokenRule(argv: readonly string[], resolved: Resolved): string | undefined;

@@ -97,7 +97,7 @@ export class Execution {
     });
     // The timeout also limits a start that hangs.
     const cancelTimeout = armTimeout(launch.timeoutMs, () => this.end('timeout', 0));
-    const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner);
+    const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner, this.#host.dropFolders);
     this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout };
     this.#applyLimit();
     const folder = artifacts?.folder;

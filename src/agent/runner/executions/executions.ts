@@ -66,6 +66,12 @@ export class Executions {
     this.admit();
   }
 
+  /** Does the work that no report waits for: removes what ended commands have left, and prepares the next start. */
+  tidy(): void {
+    this.#spawner?.tidy();
+    this.#host.dropFolders.tidy();
+  }
+
   /** The callbacks of the spawner. The runner handles `lost`. */
   events(lost: SpawnerEvents['lost']): SpawnerEvents {
     const of = (handle: number): Execution | undefined => this.#byHandle.get(handle);

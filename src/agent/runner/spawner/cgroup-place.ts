@@ -1,7 +1,8 @@
-/** Reads the visible part of the cgroup v2 hierarchy: the cgroups of processes, the processes of cgroups, empty cgroups. */
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+/** Reads the visible part of the cgroup v2 hierarchy: the cgroups of processes, the processes and control files of cgroups, empty cgroups. */
+import { readdirSync, readFileSync, readSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
+const PIECE = Buffer.alloc(4096);
 /** The name of a cgroup made for a single execution (spawner/cgroups.ts). */
 const EXECUTION_CGROUP = /\/execplane-\d+-\d+-\d+\/\d+/g;
 
@@ -89,4 +90,38 @@ function processesOf(path: string): string {
   } catch {
     return '';
   }
+}
+
+/** Writes a control file of a cgroup. Throws the error of the kernel. */
+export function writeControl(directory: string, name: string, text: string): void {
+  writeFileSync(join(directory, name), text);
+}
+
+/** Reads a control file of a cgroup. Undefined if that is impossible. */
+export function readControl(directory: string, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads a file of less than a page, which the kernel returns at once. */
+export function readDescriptor(descriptor: number): string | undefined {
+  try {
+    return PIECE.toString('latin1', 0, readSync(descriptor, PIECE, 0, PIECE.length, 0));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Parses the lines `NAME NUMBER` of a file. */
+export function numbersOf(text = ''): Record<string, number> {
+  const pairs = [...text.matchAll(/^(\S+) (\d+)$/gm)];
+  return Object.fromEntries(pairs.map(([, name = '', value]) => [name, Number(value)]));
+}
+
+/** Sums `NAME=NUMBER` over all lines. */
+export function sumOf(text: string, name: string): number {
+  return [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, 'g'))].reduce((sum, [, value]) => sum + Number(value), 0);
 }

@@ -1,32 +1,32 @@
 /**
  * Gives each running command a cgroup (v2), if this process may create cgroups. Then no process of the command can leave its tree, and the tree
  * can be limited and measured as a whole. Each command gets a new cgroup: a command that runs as the owner may have changed the settings of its
- * cgroup, and reading all of them back costs more than mkdir (31 µs).
+ * cgroup, and reading all of them back costs more than mkdir (31 µs). It is made ahead, and removed once the end is reported.
  */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-} from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { AGENT_SUBGROUP, cgroupOf, membersOf, removed, removeEmpty } from './cgroup-place.ts';
+import {
+  AGENT_SUBGROUP,
+  cgroupOf,
+  membersOf,
+  numbersOf,
+  readControl,
+  readDescriptor,
+  removed,
+  removeEmpty,
+  sumOf,
+  writeControl,
+} from './cgroup-place.ts';
+import { errorCode } from '../../../node/error-code.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
 import type { SpawnLimits, Usage } from './spawner.ts';
 
-/** Number of cgroups with background processes that are checked again for each new cgroup. */
-const RETIRED_PER_ACQUIRE = 2;
+/** Number of cgroups with background processes that are checked again each time that others are removed. */
+const RETIRED_PER_TIDY = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
 const CPU_PERIOD_US = 100_000;
 /** The controller that each limit needs. */
 const CONTROLLERS = { memoryBytes: 'memory', cpus: 'cpu', pids: 'pids' } as const;
-const PIECE = Buffer.alloc(4096);
 let pools = 0;
 
 /** The cgroup of one command. */
@@ -34,18 +34,26 @@ export class Cgroup {
   readonly path: string;
   /** Descriptor of cgroup.events, opened on demand: most commands end with an empty cgroup, which `remove` detects without it. */
   #events: number | undefined;
+  /** Descriptor of cpu.stat. */
+  #cpu: number | undefined;
   readonly #controllers: ReadonlySet<string>;
 
   /** `controllers`: the controllers that measure the processes of this cgroup. */
-  constructor(path: string, limits: SpawnLimits = {}, controllers: ReadonlySet<string> = new Set()) {
+  constructor(path: string, controllers: ReadonlySet<string>) {
     mkdirSync(path);
     this.path = path;
     this.#controllers = controllers;
+  }
+
+  /** Puts limits on it before its command starts. Returns false if that is impossible, or the cgroup was removed; then it is not used. */
+  equip(limits: SpawnLimits): boolean {
     try {
+      this.#openCpu();
       this.#limit(limits);
-    } catch (error) {
-      removeEmpty(path);
-      throw error;
+      return true;
+    } catch {
+      this.dispose();
+      return false;
     }
   }
 
@@ -53,8 +61,7 @@ export class Cgroup {
   populated(): boolean {
     try {
       this.#events ??= openSync(join(this.path, 'cgroup.events'), 'r');
-      const length = readSync(this.#events, PIECE, 0, PIECE.length, 0);
-      return PIECE.toString('latin1', 0, length).includes('populated 1');
+      return readDescriptor(this.#events)?.includes('populated 1') ?? false;
     } catch {
       return false;
     }
@@ -65,7 +72,7 @@ export class Cgroup {
    * has ended before the others (pthread_exit). Such a process is killed by its pid.
    */
   kill(): void {
-    write(this.path, 'cgroup.kill', '1');
+    writeControl(this.path, 'cgroup.kill', '1');
     for (const pid of membersOf(this.path)) {
       try {
         process.kill(pid, 'SIGKILL');
@@ -82,7 +89,7 @@ export class Cgroup {
 
   /** Returns the usage of its processes, ended ones included. Memory and I/O are known only with their controllers. */
   usage(): Partial<Usage> {
-    const cpu = numbersOf(readPiece(this.path, 'cpu.stat'));
+    const cpu = numbersOf(this.#cpu === undefined ? undefined : readDescriptor(this.#cpu));
     const peak = Number(this.#measured('memory', 'memory.peak') ?? Number.NaN);
     const io = this.#measured('io', 'io.stat');
     return {
@@ -93,8 +100,17 @@ export class Cgroup {
     };
   }
 
+  /** Throws if the cgroup was removed. Without a free descriptor its processor time stays unknown. */
+  #openCpu(): void {
+    try {
+      this.#cpu = openSync(join(this.path, 'cpu.stat'), 'r');
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') throw error;
+    }
+  }
+
   #measured(controller: string, name: string): string | undefined {
-    return this.#controllers.has(controller) ? read(this.path, name) : undefined;
+    return this.#controllers.has(controller) ? readControl(this.path, name) : undefined;
   }
 
   /** Whether the kernel killed a process of it because the memory limit was reached. */
@@ -104,9 +120,8 @@ export class Cgroup {
 
   /** Removes the cgroup, unless there is a process in it or a cgroup below it. Returns whether it was removed. */
   remove(): boolean {
-    if (!removed(this.path)) return false;
     this.#close();
-    return true;
+    return removed(this.path);
   }
 
   /** Removes the cgroup, and those that the command created below it, if they have no processes. It is not used any more. */
@@ -116,18 +131,18 @@ export class Cgroup {
   }
 
   #close(): void {
-    if (this.#events !== undefined) closeSync(this.#events);
-    this.#events = undefined;
+    for (const descriptor of [this.#events, this.#cpu]) if (descriptor !== undefined) closeSync(descriptor);
+    this.#events = this.#cpu = undefined;
   }
 
   #limit({ memoryBytes, cpus, pids }: SpawnLimits): void {
     if (memoryBytes !== undefined) {
-      write(this.path, 'memory.max', String(memoryBytes));
-      if (existsSync(join(this.path, 'memory.swap.max'))) write(this.path, 'memory.swap.max', '0');
-      write(this.path, 'memory.oom.group', '1');
+      writeControl(this.path, 'memory.max', String(memoryBytes));
+      if (existsSync(join(this.path, 'memory.swap.max'))) writeControl(this.path, 'memory.swap.max', '0');
+      writeControl(this.path, 'memory.oom.group', '1');
     }
-    if (cpus !== undefined) write(this.path, 'cpu.max', `${Math.round(cpus * CPU_PERIOD_US)} ${CPU_PERIOD_US}`);
-    if (pids !== undefined) write(this.path, 'pids.max', String(pids));
+    if (cpus !== undefined) writeControl(this.path, 'cpu.max', `${Math.round(cpus * CPU_PERIOD_US)} ${CPU_PERIOD_US}`);
+    if (pids !== undefined) writeControl(this.path, 'pids.max', String(pids));
   }
 }
 
@@ -139,7 +154,12 @@ export class CgroupPool {
   readonly #controllers: ReadonlySet<string>;
   /** Cgroups with background processes of commands that have ended. */
   readonly #retired: Cgroup[] = [];
+  /** Cgroups of commands that have ended, to be removed. */
+  #returned: Cgroup[] = [];
+  /** An empty cgroup for the next command. */
+  #ready: Cgroup | undefined;
   #made = 0;
+  #wanted = false;
   #closed = false;
 
   constructor(root: string, controllers: ReadonlySet<string> = new Set()) {
@@ -151,13 +171,19 @@ export class CgroupPool {
 
   /** Returns an empty cgroup, to be returned by `giveBack`. `undefined` if none can be created. */
   acquire(limits?: SpawnLimits): Cgroup | undefined {
-    for (const retired of this.#retired.splice(0, RETIRED_PER_ACQUIRE)) this.giveBack(retired);
-    return this.#make(limits) ?? (this.#restoreRoot() ? this.#make(limits) : undefined);
+    const ready = this.#ready;
+    this.#ready = undefined;
+    this.#wanted = true;
+    return (
+      equipped(ready, limits) ??
+      equipped(this.#make(), limits) ??
+      (this.#restoreRoot() ? equipped(this.#make(), limits) : undefined)
+    );
   }
 
-  #make(limits?: SpawnLimits): Cgroup | undefined {
+  #make(): Cgroup | undefined {
     try {
-      return new Cgroup(join(this.#root, String(++this.#made)), limits, this.#controllers);
+      return new Cgroup(join(this.#root, String(++this.#made)), this.#controllers);
     } catch {
       return undefined;
     }
@@ -175,19 +201,44 @@ export class CgroupPool {
     }
   }
 
-  /** Returns a cgroup to the pool. One that still has processes is kept until they have ended. */
+  /** Returns a cgroup to the pool, which removes it at the next `tidy`. */
   giveBack(cgroup: Cgroup): void {
+    if (this.#closed) cgroup.dispose();
+    else this.#returned.push(cgroup);
+  }
+
+  /** Removes returned cgroups and makes the next one. Nothing of it is urgent. */
+  tidy(): void {
+    if (this.#returned.length > 0) {
+      const returned = this.#returned;
+      this.#returned = [];
+      for (const cgroup of [...this.#retired.splice(0, RETIRED_PER_TIDY), ...returned]) this.#remove(cgroup);
+    }
+    if (!this.#wanted || this.#ready !== undefined) return;
+    this.#wanted = false;
+    this.#ready = this.#make();
+  }
+
+  /** A cgroup that still has processes is kept until they have ended. */
+  #remove(cgroup: Cgroup): void {
     if (cgroup.remove()) return;
-    if (!this.#closed && cgroup.populated()) this.#retired.push(cgroup);
+    if (cgroup.populated()) this.#retired.push(cgroup);
     else cgroup.dispose();
   }
 
   /** Removes empty cgroups. Those with background processes stay; the next process that opens a pool here removes them. */
   close(): void {
     this.#closed = true;
-    for (const cgroup of this.#retired.splice(0)) cgroup.dispose();
+    this.#wanted = false;
+    for (const cgroup of [...this.#retired.splice(0), ...this.#returned.splice(0)]) cgroup.dispose();
+    this.#ready?.dispose();
+    this.#ready = undefined;
     removeEmpty(this.#root);
   }
+}
+
+function equipped(cgroup: Cgroup | undefined, limits: SpawnLimits = {}): Cgroup | undefined {
+  return cgroup?.equip(limits) ? cgroup : undefined;
 }
 
 /** Returns a pool below this process's own cgroup. `undefined` if the system or its permissions do not allow one. */
@@ -216,13 +267,13 @@ function enableControllers(root: string): Set<string> {
   for (const controller of [...Object.values(CONTROLLERS), 'io']) {
     for (const directory of [dirname(root), root]) {
       try {
-        write(directory, 'cgroup.subtree_control', `+${controller}`);
+        writeControl(directory, 'cgroup.subtree_control', `+${controller}`);
       } catch {
         // The controller is then missing in the list that is read below.
       }
     }
   }
-  return new Set(read(root, 'cgroup.subtree_control')?.trim().split(' '));
+  return new Set(readControl(root, 'cgroup.subtree_control')?.trim().split(' '));
 }
 
 /** Removes the empty cgroups of processes that no longer exist. */
@@ -242,40 +293,4 @@ function writable(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function write(directory: string, name: string, text: string): void {
-  writeFileSync(join(directory, name), text);
-}
-
-function read(directory: string, name: string): string | undefined {
-  try {
-    return readFileSync(join(directory, name), 'latin1');
-  } catch {
-    return undefined;
-  }
-}
-
-/** Like `read`, for a file of less than a page, which the kernel returns at once: two system calls fewer, for each command. */
-function readPiece(directory: string, name: string): string | undefined {
-  let descriptor: number | undefined;
-  try {
-    descriptor = openSync(join(directory, name), 'r');
-    return PIECE.toString('latin1', 0, readSync(descriptor, PIECE, 0, PIECE.length, null));
-  } catch {
-    return undefined;
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
-}
-
-/** Parses the lines `NAME NUMBER` of a file. */
-function numbersOf(text = ''): Record<string, number> {
-  const pairs = [...text.matchAll(/^(\S+) (\d+)$/gm)];
-  return Object.fromEntries(pairs.map(([, name = '', value]) => [name, Number(value)]));
-}
-
-/** Sums `NAME=NUMBER` over all lines. */
-function sumOf(text: string, name: string): number {
-  return [...text.matchAll(new RegExp(`\\b${name}=(\\d+)`, 'g'))].reduce((sum, [, value]) => sum + Number(value), 0);
 }

@@ -186,6 +186,10 @@ class NativeSpawner implements Spawner {
     entry.tree.release();
   }
 
+  tidy(): void {
+    this.#cgroups?.tidy();
+  }
+
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;

@@ -179,6 +179,8 @@ class NodeSpawner implements Spawner {
     entry.tree.release();
   }
 
+  tidy(): void {}
+
   async close(): Promise<void> {
     const running = [...this.#entries.values()].filter((entry) => !entry.end);
     await Promise.all(running.map((entry) => entry.tree.kill()));

@@ -135,6 +135,8 @@ export interface Spawner {
   resume(handle: number): void;
   /** The caller is done with the handle (required after each `exited`): only its leftover pipes are drained from now on. */
   release(handle: number): void;
+  /** Removes what released commands have left, and prepares the next start: work that may wait until the ends are reported. */
+  tidy(): void;
   /**
    * Spawns nothing any more and kills what still runs. Leftover pipes of background processes are still drained, by a process of the
    * spawner's that stays for that alone, so that no process gets SIGPIPE.

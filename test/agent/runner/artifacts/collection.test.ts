@@ -78,7 +78,19 @@ describe('the drop folder', () => {
   test('is removed without a report if it is empty', async () => {
     const { records, folder } = await run('echo $ARTIFACTS_DIR');
     expect(records.map(({ kind }) => kind)).toEqual([REPORT_KIND.started, REPORT_KIND.stdout, REPORT_KIND.ended]);
-    expect(existsSync(folder)).toBe(false);
+    await until('the folder is removed', () => !existsSync(folder));
+  });
+
+  test('is another one for each of many short commands, and holds what its own command put into it', async () => {
+    const folders: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const isEmpty = i % 2 === 0;
+      const { files, folder } = await run(`echo $ARTIFACTS_DIR${isEmpty ? '' : `; printf ${i} > $ARTIFACTS_DIR/file`}`);
+      expect(files).toEqual(isEmpty ? {} : { file: String(i) });
+      folders.push(folder);
+    }
+    expect(new Set(folders).size).toBe(folders.length);
+    await until('all folders are removed', () => !folders.some((folder) => existsSync(folder)));
   });
 
   test('does not exist for a start that does not ask for artifacts', async () => {

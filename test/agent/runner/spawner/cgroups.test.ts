@@ -4,7 +4,7 @@
  */
 import * as files from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 /** The files of a new cgroup, given its parent's controllers. */
@@ -132,10 +132,42 @@ describe('the cgroup of a command', () => {
     const { pool, cgroup } = acquire({});
     files.writeFileSync(join(cgroup.path, 'cgroup.events'), 'populated 1\n');
     pool.giveBack(cgroup);
+    pool.tidy();
     expect(files.existsSync(cgroup.path)).toBe(true);
     files.writeFileSync(join(cgroup.path, 'cgroup.events'), 'populated 0\n');
-    pool.acquire();
-    expect(files.existsSync(cgroup.path)).toBe(false);
+    const next = pool.acquire();
+    if (next !== undefined) pool.giveBack(next);
+    pool.tidy();
+    expect([cgroup, next].map((each) => each && files.existsSync(each.path))).toEqual([false, false]);
+  });
+
+  test('is made ahead for the next command, and gets the limits of that command', () => {
+    const { pool } = acquire({ pids: 3 });
+    pool.tidy();
+    const before = files.readdirSync(kernel.root);
+    const cgroup = pool.acquire({ cpus: 0.5 });
+    expect(files.readdirSync(kernel.root)).toEqual(before);
+    expect(cgroup && files.readFileSync(join(cgroup.path, 'cpu.max'), 'utf8')).toBe('50000 100000');
+    expect(cgroup && files.readFileSync(join(cgroup.path, 'pids.max'), 'utf8')).toBe('max\n');
+  });
+
+  test('is another one if the one made ahead was removed, as systemd does', () => {
+    const { pool, cgroup } = acquire({});
+    pool.tidy();
+    const ahead = files.readdirSync(kernel.root).filter((name) => name !== basename(cgroup.path));
+    expect(ahead).toHaveLength(1);
+    for (const name of ahead) files.rmSync(join(kernel.root, name), { recursive: true });
+    const next = pool.acquire({ pids: 5 });
+    expect(next && files.readFileSync(join(next.path, 'pids.max'), 'utf8')).toBe('5');
+  });
+
+  test('is not left behind by a pool that is closed', () => {
+    const { pool, cgroup } = acquire({});
+    pool.tidy();
+    pool.giveBack(cgroup);
+    pool.close();
+    expect(files.existsSync(kernel.root)).toBe(false);
+    files.mkdirSync(kernel.root);
   });
 });
 
