@@ -29,5 +29,6 @@ function partsOf(id: string, called: ReadonlySet<string>): string {
     const value = isCalled ? `(...given) => ${module}.${name}(...given)` : `/* @__PURE__ */ ${module}.${name}`;
     return `export const ${name} = ${value};`;
   });
-  return [`export default /* @__PURE__ */ ${module};`, ...parts].join('\n');
+  const whole = called.has(id) ? `new Proxy({}, { get: (_target, name) => ${module}[name] })` : module;
+  return [`export default /* @__PURE__ */ ${whole};`, ...parts].join('\n');
 }

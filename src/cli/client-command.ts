@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type ClientOptions, Execplane } from '../client/main.ts';
 import { addClientOptions, type ClientConfig, readClientConfig } from './config.ts';
 import { fetchFor } from './fetch.ts';
+import { kernelKey } from './kernel-key.ts';
 import { resolveOperand } from './machine-name.ts';
 
 type Flags = Record<string, string>;
@@ -34,6 +35,7 @@ export function clientFor(config: ClientConfig, more: Pick<ClientOptions, 'webSo
     url,
     apiKey,
     fetch: fetchFor(config),
+    newKey: kernelKey,
     ...(attempts === undefined ? {} : { attempts }),
     ...more,
   });

@@ -25,6 +25,8 @@ export interface TransportOptions {
   headers?: Readonly<Record<string, string>>;
   /** Number of attempts for each request. Default: 4. */
   attempts?: number;
+  /** Returns an idempotency key that was never used. Default: 128 random bits of `crypto`. */
+  newKey?: () => string;
 }
 
 type QueryValue = string | number | boolean | undefined;
@@ -107,7 +109,9 @@ export class Transport {
     if (body !== undefined) {
       headers['content-type'] ??= call.bytes === undefined ? 'application/json' : 'application/octet-stream';
     }
-    if (method !== 'GET' && method !== 'HEAD' && call.bytes === undefined) headers['idempotency-key'] = randomKey();
+    if (method !== 'GET' && method !== 'HEAD' && call.bytes === undefined) {
+      headers['idempotency-key'] = (this.#options.newKey ?? randomKey)();
+    }
     // A redirect would send the key to another server, and turn a POST into a GET.
     return { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body }) };
   }
