@@ -1,6 +1,10 @@
 #!/bin/sh
 # Starts execplane on the Node that came with it, else on the one in the PATH.
-here=$(dirname "$(readlink -f "$0")")
+# Each program that a shell starts takes milliseconds, so "readlink" runs only for a link, as npm makes them.
+self=$0
+[ ! -L "$self" ] || self=$(readlink -f "$self")
+case $self in */*) ;; *) self=./$self ;; esac
+here=${self%/*}
 node=$here/../../bin/node
 [ -x "$node" ] || node=node
 
