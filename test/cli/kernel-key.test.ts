@@ -1,5 +1,5 @@
 /** Idempotency keys of the command line. */
-import * as files from 'node:fs';
+import type * as files from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { kernelKey } from '../../src/cli/kernel-key.ts';
 
