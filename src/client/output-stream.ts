@@ -10,7 +10,7 @@ import { EXECUTION } from './http/shapes.ts';
 export const SILENCE_MS = 60_000;
 
 /** Bytes to read before they are released. The server keeps at most 16 MiB of unread bytes. */
-const RELEASE_BYTES = 1_048_576;
+const RELEASE_BYTES = 4_194_304;
 
 export interface OutputSource {
   /** Path of the execution in the API. */

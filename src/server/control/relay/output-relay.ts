@@ -6,8 +6,8 @@ import { RelayBuffer, type RelayBudget } from './relay-buffer.ts';
 
 /** Interval at which the store learns that a reader releases output, ms. */
 const NOTE_EVERY_MS = 1000;
-/** Released bytes at which their place is written, and the agent's window opens. */
-const PLACE_EVERY_BYTES = 4 * 1024 * 1024;
+/** Released bytes at which their place is written, and the agent's window opens: fewer than clients release at once, and a quarter of the window. */
+const PLACE_EVERY_BYTES = 2 * 1024 * 1024;
 
 /** The session that reports come from: stores reports in order, each after all that it was given before. */
 export interface ReportSource {
