@@ -1,4 +1,6 @@
 /** Hooks that answer, fail, hang, print too much, answer falsely or are killed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -108,6 +110,20 @@ test('a process that a command leaves running is not waited for', async () => {
   const left = processesWith(`EXECPLANE_OPERATION_ID=${asked.operation_id}\0`);
   expect(left).toHaveLength(1);
   left.forEach((pid) => void process.kill(pid, 'SIGKILL'));
+});
+
+test('an attempt ends the earlier one, which a killed server left running on this host', async () => {
+  const asked = request();
+  const earlier = spawn('setsid', ['sleep', '1000'], {
+    env: { EXECPLANE_OPERATION_ID: asked.operation_id },
+    stdio: 'ignore',
+  });
+  const ended = once(earlier, 'exit');
+  await once(earlier, 'spawn');
+  expect(await run(`echo '{"ok": true, "state": "running"}'`, { request: { ...asked, attempt: 2 } })).toMatchObject({
+    ok: true,
+  });
+  expect(await ended).toEqual([null, 'SIGKILL']);
 });
 
 test('a stopping server ends the hook', async () => {

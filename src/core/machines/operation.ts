@@ -21,6 +21,8 @@ export interface PendingOperation {
   running: boolean;
   /** When the next hook may start, ms since the epoch. */
   dueAt: number;
+  /** Number of creates and wakes in a row that the provider reported as done, and after which no agent connected. */
+  restarts: number;
 }
 
 export type OperationEvent =
@@ -38,6 +40,8 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 300_000;
 const FIRST_DESCRIBE_MS = 2000;
 const LONGEST_DESCRIBE_MS = 30_000;
+/** Number of describes, over a minute, that may not find a machine which was just started: some providers list a machine late. */
+const MAX_NOT_FOUND = 5;
 
 /** Whether an event of an operation concerns the machine's present operation in its present state. */
 export function concerns(event: OperationEvent, operation: PendingOperation | undefined): boolean {
@@ -77,8 +81,27 @@ export function nextOperation(
   if (operation?.running === true) return operation;
   if (wanted === undefined) return undefined;
   if (operation?.name === wanted) return operation;
-  const pauseMs = wanted === 'describe' ? FIRST_DESCRIBE_MS : 0;
-  return { number: lastOperation + 1, name: wanted, attempt: 0, running: false, dueAt: now + pauseMs };
+  const restarts = restartsBefore(wanted, operation);
+  const dueAt = now + firstPauseMs(wanted, restarts);
+  return { number: lastOperation + 1, name: wanted, attempt: 0, running: false, dueAt, restarts };
+}
+
+/** Returns the creates and wakes in a row before the operation `wanted`, which follows `operation`. */
+function restartsBefore(wanted: Operation, operation: PendingOperation | undefined): number {
+  if (operation === undefined) return 0;
+  const { name, restarts } = operation;
+  if (wanted === 'describe') return isStart(name) ? restarts + 1 : restarts;
+  return isStart(wanted) && name === 'describe' ? restarts : 0;
+}
+
+function isStart(name: Operation): boolean {
+  return name === 'create' || name === 'wake';
+}
+
+/** A machine that is reported as started, and then as absent or stopped, is started again less and less often. */
+function firstPauseMs(wanted: Operation, restarts: number): number {
+  if (wanted === 'describe') return FIRST_DESCRIBE_MS;
+  return restarts === 0 ? 0 : backoffMs(restarts, FIRST_RETRY_MS, LONGEST_RETRY_MS);
 }
 
 /** The states that may answer each operation. Any other answer means that the operation failed. */
@@ -101,11 +124,15 @@ function answered(
     const message = `the provider answered "${answer}" to ${operation.name}`;
     return failed(state, operation, { type: 'operation_failed', number, message, retryable: true }, now);
   }
+  const isLost = operation.restarts > 0 && state.desiredState === 'running' && ['absent', 'stopped'].includes(answer);
+  const lost = `the provider answered "${answer}" to describe, after it had started the machine`;
+  if (isLost && answer === 'absent' && operation.attempt <= MAX_NOT_FOUND)
+    return failed(state, operation, { type: 'operation_failed', number, message: lost, retryable: true }, now);
   return {
     // An operation that continues (described again, a delete that is pending) keeps its number and slows down.
     operation: { ...operation, running: false, dueAt: nextAttemptAt(operation, now) },
     providerState: answer,
-    lastError: undefined,
+    lastError: isLost ? lost : undefined,
     failedForGood: false,
     ...(expectedMs === undefined ? {} : { expectedAt: now + expectedMs }),
     ...(operation.name === 'resize' ? { resizing: false } : {}),
@@ -130,5 +157,10 @@ function failed(
 function nextAttemptAt({ name, attempt }: PendingOperation, now: number): number {
   const [first, longest] =
     name === 'describe' ? [FIRST_DESCRIBE_MS, LONGEST_DESCRIBE_MS] : [FIRST_RETRY_MS, LONGEST_RETRY_MS];
-  return now + Math.min(longest, first * 2 ** Math.min(30, Math.max(0, attempt - 1)));
+  return now + backoffMs(attempt, first, longest);
+}
+
+/** Returns the pause after the attempt `attempt`, counted from 1: twice the one before. */
+function backoffMs(attempt: number, firstMs: number, longestMs: number): number {
+  return Math.min(longestMs, firstMs * 2 ** Math.min(30, Math.max(0, attempt - 1)));
 }

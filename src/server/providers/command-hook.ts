@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
 import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
-import { killTree } from './process-tree.ts';
+import { killAll, killTree } from './process-tree.ts';
 
 /** Exit code of a temporary failure (sysexits.h). */
 const EX_TEMPFAIL = 75;
@@ -19,13 +19,14 @@ export interface CommandHook {
   timeoutMs: number;
 }
 
-/** Runs the hook once. Ends it and all its processes at the time limit, when `signal` aborts, or when it prints too much. */
+/** Runs the hook once, after the end of an earlier attempt that its server left running when it was killed. Ends it and all its processes at the time limit, when `signal` aborts, or when it prints too much. */
 export async function runCommandHook(
   hook: CommandHook,
   request: ProviderRequest,
   signal: AbortSignal,
 ): Promise<ProviderAnswer> {
   const marker = `EXECPLANE_OPERATION_ID=${request.operation_id}`;
+  if (request.attempt > 1 && request.operation !== 'describe') await killAll(marker);
   const [program = '', ...args] = hook.command;
   const child = spawn(program, args, {
     env: { ...hook.env, EXECPLANE_OPERATION_ID: request.operation_id },

@@ -48,6 +48,7 @@ interface OperationRow {
   operation_attempt: number | null;
   operation_running: number | null;
   operation_due_at: number | null;
+  operation_restarts: number | null;
 }
 
 export type MachineWithOperation = MachineRow & OperationRow;
@@ -96,5 +97,6 @@ function operationOf(row: OperationRow, number: number): NonNullable<Machine['op
     attempt: row.operation_attempt ?? 0,
     running: row.operation_running === 1,
     dueAt: row.operation_due_at ?? 0,
+    restarts: row.operation_restarts ?? 0,
   };
 }

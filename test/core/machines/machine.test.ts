@@ -33,6 +33,7 @@ function fail(machine: Machine, retryable: boolean): Machine {
   const failure = { type: 'operation_failed', number, message: 'no quota', retryable } as const;
   return apply(machine, { type: 'operation_begun', number }, failure);
 }
+const LOST = (state: string) => `the provider answered "${state}" to describe, after it had started the machine`;
 const desire = (state: DesiredState) => ({ type: 'desired', state }) as const;
 const up = () => apply(answer(managed(), 'running'), { type: 'agent_connected' });
 const asleep = () => answer(apply(up(), desire('sleeping'), { type: 'agent_disconnected' }), 'stopped');
@@ -201,6 +202,38 @@ describe('a machine with a provider', () => {
     expect(awake).toMatchObject({ phase: 'stopping', operation: { name: 'sleep' }, lastError: expect.any(String) });
   });
 
+  test('that was started, and is said to be stopped, is started again after 1 s to 5 min, until its agent connects', () => {
+    let machine = answer(apply(asleep(), desire('running')), 'running');
+    const pauses = Array.from({ length: 11 }, () => {
+      machine = answer(machine, 'stopped');
+      expect(machine).toMatchObject({ phase: 'starting', operation: { name: 'wake' }, lastError: LOST('stopped') });
+      const pauseMs = (machine.operation?.dueAt ?? 0) - (T0 + 1);
+      machine = answer(machine, 'running');
+      return pauseMs;
+    });
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map((seconds) => seconds * 1000));
+    const stopped = apply(machine, { type: 'agent_connected' }, { type: 'agent_disconnected' });
+    expect(answer(apply(stopped, desire('sleeping')), 'stopped')).not.toHaveProperty('operation');
+    machine = answer(apply(up(), { type: 'agent_disconnected' }, { type: 'changed', resize: false }), 'running');
+    expect(answer(machine, 'stopped').operation).toMatchObject({ name: 'wake', dueAt: T0 + 1, restarts: 0 });
+  });
+
+  test('that was created, and is not found, is described for a minute before it is created again', () => {
+    let machine = answer(managed(), 'running');
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      machine = answer(machine, 'absent');
+      expect(machine).toMatchObject({
+        phase: 'starting',
+        operation: { name: 'describe', number: 2, attempt },
+        lastError: LOST('absent'),
+      });
+    }
+    expect((machine.operation?.dueAt ?? 0) - (T0 + 1)).toBe(30_000);
+    machine = answer(machine, 'absent');
+    expect(machine).toMatchObject({ phase: 'accepted', operation: { name: 'create', dueAt: T0 + 1001, restarts: 1 } });
+    expect(machine.lastError).toBe(LOST('absent'));
+  });
+
   test('is deleted only if a create may have made it', () => {
     expect(apply(managed(), desire('destroyed'))).toMatchObject({ phase: 'destroyed' });
     const begun = apply(managed(), { type: 'operation_begun', number: 1 }, desire('destroyed'));
@@ -225,7 +258,14 @@ describe('a machine with a provider', () => {
   test('the hook of a machine runs again under the same number after a crash', () => {
     const begun = apply(managed(), { type: 'operation_begun', number: 1 });
     const again = apply(begun, { type: 'operation_interrupted' });
-    expect(again.operation).toEqual({ number: 1, name: 'create', attempt: 1, running: false, dueAt: T0 + 1 });
+    expect(again.operation).toEqual({
+      number: 1,
+      name: 'create',
+      attempt: 1,
+      running: false,
+      dueAt: T0 + 1,
+      restarts: 0,
+    });
   });
 });
 

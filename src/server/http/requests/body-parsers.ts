@@ -31,6 +31,12 @@ export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   });
 }
 
+/** Fastify's preParsing hook for routes that accept JSON without a media type: sets the media type if a client has sent none. */
+export function assumeJson(request: FastifyRequest, _reply: unknown, _payload: unknown, done: () => void): void {
+  if (!isEmpty(request)) request.headers['content-type'] ??= 'application/json';
+  done();
+}
+
 /** Fastify's preParsing hook for routes that accept bytes: sets the media type if a client has sent none. */
 export function assumeOctets(request: FastifyRequest, _reply: unknown, _payload: unknown, done: () => void): void {
   if (!isEmpty(request)) request.headers['content-type'] ??= 'application/octet-stream';

@@ -34,10 +34,10 @@ const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner,
     history = CASE WHEN u.owner IS NULL THEN m.history ELSE (SELECT ${HISTORY}) END
   FROM unnest($1::bigint[], $2::bigint[]) AS u (id, owner)
   WHERE m.id = u.id`;
-const SAVE_OPERATIONS = `INSERT INTO machine_operations (machine_id, number, name, attempt, running, due_at, replica_id)
-  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[])
+const SAVE_OPERATIONS = `INSERT INTO machine_operations (machine_id, number, name, attempt, running, due_at, restarts, replica_id)
+  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[], $8::bigint[])
   ON CONFLICT (machine_id) DO UPDATE SET number = EXCLUDED.number, name = EXCLUDED.name, attempt = EXCLUDED.attempt,
-    running = EXCLUDED.running, due_at = EXCLUDED.due_at, replica_id = EXCLUDED.replica_id`;
+    running = EXCLUDED.running, due_at = EXCLUDED.due_at, restarts = EXCLUDED.restarts, replica_id = EXCLUDED.replica_id`;
 const DROP_OPERATIONS = 'DELETE FROM machine_operations WHERE machine_id = ANY($1::bigint[])';
 const DROP_CREDENTIALS = 'UPDATE machines SET credential_hash = NULL WHERE id = ANY($1::bigint[])';
 const REVOKE_TOKENS = `UPDATE join_tokens t SET revoked_at = u.at FROM unnest($1::text[], $2::bigint[]) AS u (machine, at)
@@ -143,8 +143,8 @@ function jsonOf(value: object | undefined): string | null {
 function operationOf({ record: { key, machine }, operator }: TouchedMachine): unknown[][] {
   const { operation } = machine;
   if (operation === undefined) return [];
-  const { number, name, attempt, running, dueAt } = operation;
-  return [[key, number, name, attempt, running, dueAt, running ? operator : null]];
+  const { number, name, attempt, running, dueAt, restarts } = operation;
+  return [[key, number, name, attempt, running, dueAt, restarts, running ? operator : null]];
 }
 
 /** Returns the labels of a machine; none for a removed machine. */

@@ -30,7 +30,7 @@ export const SELECT_MACHINE = `SELECT m.id, m.public_id, m.name, m.created_at, m
   coalesce((SELECT p.${REPLICA_ALIVE} FROM replicas p
     WHERE p.id = m.owner), false) AS owner_alive,
   o.number AS operation_number, o.name AS operation_name, o.attempt AS operation_attempt, o.running::int AS operation_running,
-  o.due_at AS operation_due_at, o.replica_id AS operator
+  o.due_at AS operation_due_at, o.restarts AS operation_restarts, o.replica_id AS operator
   FROM machines m LEFT JOIN machine_operations o ON o.machine_id = m.id`;
 
 /** Returns the condition that `machines m` has the label whose key and value (or NULL, for any) are the parameters from `place` on. */

@@ -18,8 +18,8 @@ const UPDATE = `UPDATE machines SET vcpu = ?, memory_mib = ?, storage_gib = ?, a
   runner_instance = ?, boot_id = ?, provider = ?, provider_ref = ?, attributes = ?, provider_state = ?, last_operation = ?,
   last_error = ?, failed_for_good = ?, resizing = ?, sleep_reason = ?, expected_at = ?,
   host = ?, agent_labels = ?, own_labels = ?, name = ? WHERE id = ?`;
-const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine_id, number, name, attempt, running, due_at)
-  VALUES (?, ?, ?, ?, ?, ?)`;
+const SAVE_OPERATION = `INSERT OR REPLACE INTO machine_operations (machine_id, number, name, attempt, running, due_at, restarts)
+  VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The statements of the table, made once. */
 function prepare(db: Database) {
@@ -118,8 +118,8 @@ export class MachineTable implements MachineAccess {
     );
     if (operation === undefined) this.statements.dropOperation.run(key);
     else {
-      const { number, name, attempt, running, dueAt } = operation;
-      this.statements.saveOperation.run(key, number, name, attempt, Number(running), dueAt);
+      const { number, name, attempt, running, dueAt, restarts } = operation;
+      this.statements.saveOperation.run(key, number, name, attempt, Number(running), dueAt, restarts);
     }
   }
 

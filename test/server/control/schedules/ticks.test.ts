@@ -61,6 +61,28 @@ test('ticks several times an hour continue evenly through both changes', () => {
   ]);
 });
 
+test('a change of half an hour, at Lord Howe, skips and repeats no run', () => {
+  const lordHowe = (cron: string): Timing => ({ cron, timeZone: 'Australia/Lord_Howe' });
+  // The clocks go from 02:00 to 02:30 on 2027-10-03, 15:30 UTC the day before, and from 02:00 to 01:30 on 2027-04-04, 15:00 UTC the day before.
+  expect(ticks(lordHowe('15 2 * * *'), '2027-10-02T00:00Z', 2)).toEqual(['2027-10-02T15:30', '2027-10-03T15:15']);
+  expect(ticks(lordHowe('45 1 * * *'), '2027-04-03T00:00Z', 2)).toEqual(['2027-04-03T14:45', '2027-04-04T15:15']);
+  expect(ticks(lordHowe('*/15 * * * *'), '2027-10-02T15:00Z', 3)).toEqual([
+    '2027-10-02T15:15',
+    '2027-10-02T15:30',
+    '2027-10-02T15:45',
+  ]);
+});
+
+test('a zone without summer time, half an hour off, has the same time all year', () => {
+  const kolkata: Timing = { cron: '30 2 * * *', timeZone: 'Asia/Kolkata' };
+  expect(ticks(kolkata, '2027-03-27T12:00Z', 2)).toEqual(['2027-03-27T21:00', '2027-03-28T21:00']);
+});
+
+test('February 29 is due in leap years only, and L on the last day of each month', () => {
+  expect(ticks(berlin('0 12 29 2 *'), '2027-01-01T00:00Z', 2)).toEqual(['2028-02-29T11:00', '2032-02-29T11:00']);
+  expect(ticks(berlin('0 12 L * *'), '2028-02-01T00:00Z', 2)).toEqual(['2028-02-29T11:00', '2028-03-31T10:00']);
+});
+
 test('an interval counts from its anchor, also after missed ticks', () => {
   const timing = { everyMs: 60_000 };
   expect(nextTick(timing, { anchor: 1000, after: 1000 })).toBe(61_000);

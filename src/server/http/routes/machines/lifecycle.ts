@@ -12,6 +12,7 @@ import type { App, HttpContext } from '../../http-context.ts';
 import { machineRefusal } from '../../replies/machine-refusal.ts';
 import { invalid, notFound } from '../../replies/problem.ts';
 import { machineDetailWire } from '../../replies/wire.ts';
+import { assumeJson } from '../../requests/body-parsers.ts';
 import { replayedResource } from '../../requests/idempotency.ts';
 import { readIfMatch } from '../../requests/machines/if-match.ts';
 import { findMachine } from '../../requests/lookup.ts';
@@ -138,6 +139,7 @@ function wakeRoute(app: App, context: HttpContext): void {
     `${ONE}/wake`,
     {
       config: { access: ['machines:write', 'executions:write'], documented: CHANGES },
+      preParsing: assumeJson,
       schema: {
         summary: 'Wake a machine',
         operationId: 'wakeMachine',
@@ -158,6 +160,7 @@ function sleepRoute(app: App, context: HttpContext): void {
     `${ONE}/sleep`,
     {
       config: { access: 'machines:write', documented: CHANGES },
+      preParsing: assumeJson,
       schema: {
         summary: 'Put a machine to sleep',
         operationId: 'sleepMachine',

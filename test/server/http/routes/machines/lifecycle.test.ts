@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Operation } from '../../../../../src/core/machines/operation.ts';
 import type { Provider } from '../../../../../src/server/control/lifecycle/provider.ts';
-import { type HttpFixture, httpFixture, MACHINE } from '../../http-fixture.ts';
+import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../../http-fixture.ts';
 
 function provider(name: string, operations: Operation[]): Provider {
   return {
@@ -101,6 +101,21 @@ test('a malformed size or autosleep, and attributes that the provider does not a
     expect(answer, JSON.stringify(body)).toMatchObject({ status: 422, body: { errors: [{ location }] } });
   }
 });
+
+test.each(['wake', 'sleep'])(
+  'a %s with an empty object needs no Content-Type, as one without a body',
+  async (action) => {
+    await using http = await httpFixture();
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const url = `/v1/machines/${MACHINE}/${action}`;
+    const without = await http.app.inject({ method: 'POST', url, headers });
+    expect(without.statusCode).toBe(action === 'wake' ? 200 : 409);
+    const empty = await http.app.inject({ method: 'POST', url, headers, payload: Buffer.from('{}') });
+    expect(empty.statusCode).toBe(without.statusCode);
+    const text = { ...headers, 'content-type': 'text/plain' };
+    expect((await http.app.inject({ method: 'POST', url, headers: text, payload: '{}' })).statusCode).toBe(415);
+  },
+);
 
 test('a machine is accepted by its provider, changed, put to sleep, woken and removed, each with a new revision', async () => {
   await using http = await withProviders();
