@@ -128,6 +128,20 @@ test('the overlays are accessible', async () => {
   expect(faults).toEqual([]);
 });
 
+test('a long label leaves room for the others in the list of machines', async () => {
+  const labels = { 'a-long-label': 'x'.repeat(200), role: 'web', site: 'berlin' };
+  await server.client.request('PATCH', '/v1/machines/dm-one', { body: { labels } });
+  await using opened = await openConsole(browser, { url: server.url, path: '/machines', key: server.client.key ?? '' });
+  const row = opened.page.getByRole('row').filter({ hasText: 'site=berlin' });
+  const [cell, last] = await Promise.all([
+    row.getByRole('cell').filter({ hasText: 'site=berlin' }).boundingBox(),
+    row.getByText('site=berlin').boundingBox(),
+  ]);
+  expect(cell?.width).toBeGreaterThan(0);
+  const edge = (box: typeof cell) => (box === null ? 0 : box.x + box.width);
+  expect(edge(last)).toBeLessThanOrEqual(edge(cell));
+});
+
 test('an unknown path and a missing resource show an error', async () => {
   await using opened = await openConsole(browser, {
     url: server.url,

@@ -100,7 +100,7 @@ function MachineTable({ machines, chosen }: { machines: readonly Machine[]; chos
         if (machine === undefined) return null;
         return (
           <tr key={machine.machine_id} className={index === chosen ? 'chosen' : ''} aria-rowindex={index + 2}>
-            <td>
+            <td title={[machine.machine_id, machine.name ?? machine.facts?.hostname].join(' ')}>
               <Link href={pathOf(machine)}>{machine.machine_id}</Link>{' '}
               <span className="soft small">{machine.name ?? machine.facts?.hostname}</span>
             </td>

@@ -101,7 +101,7 @@ function KeyTable({ keys, onRevoke }: { keys: readonly ApiKeyWire[]; onRevoke: (
       <tbody>
         {keys.map((key) => (
           <tr key={key.api_key_id}>
-            <td title={key.api_key_id}>{key.name}</td>
+            <td title={`${key.name} ${key.api_key_id}`}>{key.name}</td>
             <td title={key.scopes.join(', ')}>{key.scopes.join(', ')}</td>
             <td className="optional" title={key.machine_ids?.join(', ')}>
               {key.machine_ids?.join(', ') ?? 'all'}

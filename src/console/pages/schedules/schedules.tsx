@@ -63,7 +63,7 @@ function ScheduleTable({ schedules }: { schedules: readonly Schedule[] }) {
             <td>
               <ScheduleStatus schedule={schedule} />
             </td>
-            <td>
+            <td title={schedule.name}>
               <Link href={`/schedules/${schedule.schedule_id}`}>{schedule.name ?? schedule.schedule_id}</Link>
             </td>
             <td className="mono optional" title={commandText(schedule.command)}>
