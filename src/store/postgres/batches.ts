@@ -30,8 +30,10 @@ const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelle
 /** Batches of the server $1, or of no living server. */
 const FREE_FOR = `(b.replica_id IS NULL OR b.replica_id = $1
   OR NOT EXISTS (SELECT 1 FROM replicas r WHERE r.id = b.replica_id AND r.${REPLICA_ALIVE}))`;
-const COUNT = `SELECT b.batch_id AS batch, coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
-  FROM batch_members b LEFT JOIN executions e ON e.id = b.execution_id WHERE b.batch_id = ANY($1) GROUP BY 1, 2`;
+/** Reads only the executions of members without an outcome. */
+const COUNT = `SELECT b.batch_id AS batch,
+    coalesce(b.outcome, (SELECT e.status FROM executions e WHERE e.id = b.execution_id), 'pending') AS status, count(*) AS count
+  FROM batch_members b WHERE b.batch_id = ANY($1) GROUP BY 1, 2`;
 const OPEN = 'b.batch_id = $1 AND b.outcome IS NULL';
 const FIND_MACHINES = "SELECT id, public_id FROM machines WHERE public_id = ANY($1) AND desired_state <> 'destroyed'";
 const INSERT = `INSERT INTO batches (public_id, status, sealed_request, max_concurrency, max_failures, created_by, created_at, replica_id)
@@ -108,10 +110,10 @@ async function withCounts(read: Context['read'], rows: readonly BatchRow[]): Pro
   return rows.map((row) => ({ key: row.id, batch: toBatch(row, ofBatch.get(row.id) ?? []) }));
 }
 
-/** Returns a batch as the transaction sees it. */
-async function found(connection: Connection, row: BatchRow): Promise<Batch> {
+/** Returns a batch as the transaction sees it. `counts`: of its machines, if they were counted. */
+async function found(connection: Connection, row: BatchRow, counts?: readonly BatchCountRow[]): Promise<Batch> {
   const [latest = row] = await connection.query<BatchRow>({ text: `${SELECT} WHERE b.id = $1`, values: [row.id] });
-  return toBatch(latest, latest.counts === null ? await countsOf(connection, row) : []);
+  return toBatch(latest, latest.counts === null ? (counts ?? (await countsOf(connection, row))) : []);
 }
 
 function countsOf(connection: Connection, { id }: BatchRow): Promise<BatchCountRow[]> {
@@ -202,7 +204,7 @@ async function advance(
     values: [row.id, step.start],
   });
   return {
-    batch: await found(connection, row),
+    batch: await found(connection, row, step.counts),
     next: next.map((member) => toMember(batchId, member, now)),
     unfinished: step.unfinished,
     cancelled,

@@ -40,9 +40,10 @@ function prepare(db: Database) {
        VALUES (?, 'running', ?, ?, ?, ?, ?)`,
     ),
     insertMember: db.prepare('INSERT INTO batch_members (batch_id, position, machine_id) VALUES (?, ?, ?)'),
+    // Only the executions of members without an outcome are read.
     counts: db.prepare<[number], BatchCountRow>(
-      `SELECT coalesce(b.outcome, e.status, 'pending') AS status, count(*) AS count
-       FROM batch_members b LEFT JOIN executions e ON e.id = b.execution_id WHERE b.batch_id = ? GROUP BY 1`,
+      `SELECT coalesce(b.outcome, (SELECT e.status FROM executions e WHERE e.id = b.execution_id), 'pending') AS status,
+         count(*) AS count FROM batch_members b WHERE b.batch_id = ? GROUP BY 1`,
     ),
     takeIn: db.prepare(
       `UPDATE batch_members SET outcome =
@@ -159,7 +160,7 @@ class BatchTable {
     if (step.end !== undefined) this.#statements.end.run(step.end, now, countsText(step.counts), row.id);
     const next = step.start === 0 ? [] : this.#statements.next.all(row.id, step.start);
     return {
-      batch: this.found(batchId) as Batch,
+      batch: toBatch(this.#statements.find.get(batchId) ?? row, step.counts),
       next: next.map((member) => toMember(batchId, member, now)),
       unfinished: step.unfinished,
       cancelled,
