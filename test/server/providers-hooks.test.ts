@@ -114,10 +114,8 @@ test('a process that a command leaves running is not waited for', async () => {
 
 test('an attempt ends the earlier one, which a killed server left running on this host', async () => {
   const asked = request();
-  const earlier = spawn('setsid', ['sleep', '1000'], {
-    env: { EXECPLANE_OPERATION_ID: asked.operation_id },
-    stdio: 'ignore',
-  });
+  const env = { EXECPLANE_OPERATION_ID: asked.operation_id };
+  const earlier = spawn('/bin/sleep', ['1000'], { env, stdio: 'ignore', detached: true });
   const ended = once(earlier, 'exit');
   await once(earlier, 'spawn');
   expect(await run(`echo '{"ok": true, "state": "running"}'`, { request: { ...asked, attempt: 2 } })).toMatchObject({
