@@ -33,6 +33,12 @@ export class MemoryCluster {
   #lastOrder = 0;
   /** Whether hints are lost. */
   dropHints = false;
+  /** The number of orders to take whose taking is not answered: they are taken in the database, and the server does not know. */
+  unansweredTakes = 0;
+  /** The number of answers to orders that cannot be written. */
+  failedAnswers = 0;
+  /** Whether servers cannot read their inboxes. */
+  blocksInboxes = false;
   /** The offset of the database's clock, ms. */
   clockOffsetMs = 0;
 
@@ -171,15 +177,32 @@ export class MemoryCluster {
         for (const replicaId of others) put(replicaId, order);
         return others;
       },
-      takeOrders: async () => {
+      takeOrders: async ({ known }) => {
         p.reached();
-        const mine = this.#inbox.filter(({ replicaId, taken }) => replicaId === id() && !taken);
+        if (this.blocksInboxes) throw new Error('the inbox cannot be read');
+        const mine = this.#inbox.filter(
+          ({ replicaId, orderId, answer }) => replicaId === id() && answer === undefined && !known.includes(orderId),
+        );
         for (const row of mine) row.taken = true;
+        if (mine.length > 0 && this.unansweredTakes > 0) {
+          this.unansweredTakes -= 1;
+          throw new Error('the connection is lost');
+        }
         return mine;
       },
       answerOrder: async ({ orderId, answer }) => {
+        if (this.failedAnswers > 0) {
+          this.failedAnswers -= 1;
+          throw new Error('the connection is lost');
+        }
         const row = this.#inbox.find((order) => order.orderId === orderId);
         if (row !== undefined) row.answer = answer;
+      },
+      withdrawOrder: async ({ orderId }) => {
+        p.reached();
+        const at = this.#inbox.findIndex((order) => order.orderId === orderId && !order.taken);
+        if (at >= 0) this.#inbox.splice(at, 1);
+        return at >= 0;
       },
       takeAnswers: async ({ orderIds }) =>
         this.#inbox.flatMap(({ orderId, answer }) =>

@@ -7,6 +7,7 @@ import type { UsagePayload } from '../../core/report.ts';
 import type { CancelOutcome, Execution, Idempotency, OnBehalf } from '../../store/store.ts';
 import type { ChangeHint } from './cluster/cluster.ts';
 import type { CreateRequest, CreateResult } from './commands/create-request.ts';
+import type { Sent } from './commands/machine-commands.ts';
 import type { OutputReaders } from './commands/streamed-output.ts';
 
 export type { CreateRequest, CreateResult } from './commands/create-request.ts';
@@ -24,8 +25,8 @@ export interface ControlPlane extends TerminalCommands {
    */
   mayKeep(p: { createdBy: string; bytes: number; idempotency?: Idempotency }): Promise<boolean>;
   cancel(p: { machineId: string; executionId: string; by: string } & OnBehalf): Promise<CancelOutcome>;
-  /** Sends a signal. `not_running`: the execution still waits; `agent_away`: its agent is not connected; `stale`: it has ended. */
-  signal(p: { execution: Execution; signal: string }): Promise<'sent' | 'stale' | 'not_running' | 'agent_away'>;
+  /** Sends a signal. `not_running`: the execution still waits; `stale`: it has ended. */
+  signal(p: { execution: Execution; signal: string }): Promise<Sent | 'stale' | 'not_running'>;
   /** The readers of output in stream mode. */
   readonly output: OutputReaders;
   /** Returns the usage of an execution's processes: of a running one, as its agent reports it now. Undefined if it is not known. */
@@ -50,5 +51,5 @@ export interface ControlPlane extends TerminalCommands {
   /** Closes the connection of a machine whose credential was replaced or revoked. */
   credentialChanged(machineId: string): Promise<void>;
   /** Makes the agent of a machine enrol again with a join token. */
-  rotateCredential(p: { machineId: string; joinToken: string }): Promise<'sent' | 'agent_away'>;
+  rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
 }

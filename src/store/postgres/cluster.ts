@@ -6,6 +6,7 @@ import { HintBus } from './connections/hint-bus.ts';
 import { REPLICA_ALIVE } from './writers/select-machine.ts';
 import type { Replica } from './cluster/replica.ts';
 import { SELECT_EXECUTION } from './writers/select-execution.ts';
+import type { Statement } from './connections/statement-group.ts';
 import type { DatabaseAddress } from './connections/url.ts';
 
 /** Time after which orders are deleted whose answers were not read. */
@@ -95,10 +96,10 @@ function ownershipMethods({ read }: Context, replica: Replica): Pick<ClusterStor
   };
 }
 
-type Orders = 'sendOrder' | 'sendToAll' | 'takeOrders' | 'answerOrder' | 'takeAnswers';
+type Orders = 'sendOrder' | 'sendToAll' | 'takeOrders' | 'answerOrder' | 'withdrawOrder' | 'takeAnswers';
 
 function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Orders> {
-  const { transactions } = context;
+  const { transactions, read } = context;
   return {
     sendOrder: async (order) => {
       const [row] = await insertOrder(context, order, 'm.owner = r.id', []);
@@ -108,31 +109,37 @@ function orderMethods(context: Context, replica: Replica): Pick<ClusterStore, Or
       const rows = await insertOrder(context, order, 'r.id <> $5', [replica.id]);
       return rows.map(({ replica_id: replicaId }) => replicaId);
     },
-    takeOrders: () =>
-      transactions.poll(async (connection) => {
-        const text = `UPDATE inbox SET taken = true WHERE replica_id = $1 AND NOT taken
-          RETURNING id, machine_public_id, kind, body, payload, extract(epoch FROM created_at)::float8 * 1000 AS created`;
-        const rows = await connection.query<InboxRow>({ text, values: [replica.id] });
-        const old = `DELETE FROM inbox WHERE created_at < clock_timestamp() - ${KEEP_ORDERS}`;
-        if (rows.length > 0) await connection.run({ text: old });
-        return rows.toSorted((a, b) => a.created - b.created).map(toOrder);
-      }),
-    answerOrder: ({ orderId, answer }) =>
-      transactions.run(async (connection) => {
-        const values = [JSON.stringify(answer), orderId];
-        await connection.run({ text: 'UPDATE inbox SET reply = $1 WHERE id = $2', values });
-      }),
-    takeAnswers: ({ orderIds }) =>
-      transactions.poll(async (connection) => {
-        const text = `WITH taken AS (DELETE FROM inbox WHERE id = ANY($1::bigint[]) AND reply IS NOT NULL RETURNING id, reply)
-          SELECT id, reply FROM taken
-          UNION ALL SELECT u.id, NULL FROM unnest($1::bigint[]) AS u (id) WHERE NOT EXISTS (SELECT FROM inbox i WHERE i.id = u.id)`;
-        const rows = await connection.query<{ id: number; reply: string | null }>({ text, values: [orderIds] });
-        return rows.map(({ id: orderId, reply }) =>
-          reply === null ? { orderId } : { orderId, answer: JSON.parse(reply) as unknown },
-        );
-      }),
+    takeOrders: async ({ known }) => {
+      const text = `UPDATE inbox SET taken = true WHERE replica_id = $1 AND reply IS NULL AND id <> ALL($2::bigint[])
+        RETURNING id, machine_public_id, kind, body, payload, extract(epoch FROM created_at)::float8 * 1000 AS created`;
+      const rows = await transactions.once<InboxRow>({ name: 'take-orders', text, values: [replica.id, known] });
+      return rows.toSorted((a, b) => a.created - b.created).map(toOrder);
+    },
+    answerOrder: async ({ orderId, answer }) => {
+      const text = `WITH old AS (DELETE FROM inbox WHERE created_at < clock_timestamp() - ${KEEP_ORDERS})
+        UPDATE inbox SET reply = $1, payload = NULL WHERE id = $2`;
+      await transactions.once({ name: 'answer-order', text, values: [JSON.stringify(answer), orderId] });
+    },
+    withdrawOrder: async ({ orderId }) => {
+      const text = 'DELETE FROM inbox WHERE id = $1 AND NOT taken RETURNING id';
+      return (await transactions.once({ name: 'withdraw-order', text, values: [orderId] })).length > 0;
+    },
+    takeAnswers: async ({ orderIds }) => {
+      const text = `SELECT asked.id, i.reply FROM unnest($1::bigint[]) AS asked (id) LEFT JOIN inbox i USING (id)
+        WHERE i.id IS NULL OR i.reply IS NOT NULL`;
+      const rows = await read<{ id: number; reply: string | null }>({ name: 'answers', text, values: [orderIds] });
+      const answered = rows.filter(({ reply }) => reply !== null).map(({ id }) => id);
+      // A row that is not deleted here is deleted when it is old.
+      if (answered.length > 0) await transactions.once(deletionOf(answered)).catch(() => undefined);
+      return rows.map(({ id: orderId, reply }) =>
+        reply === null ? { orderId } : { orderId, answer: JSON.parse(reply) as unknown },
+      );
+    },
   };
+}
+
+function deletionOf(orderIds: readonly number[]): Statement {
+  return { name: 'delete-orders', text: 'DELETE FROM inbox WHERE id = ANY($1::bigint[])', values: [orderIds] };
 }
 
 /** Inserts the order for each living server `r` that `condition` selects for the machine `m`. */

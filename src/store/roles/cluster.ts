@@ -89,10 +89,15 @@ export interface ClusterStore {
   sendOrder(order: Order): Promise<{ orderId: number; replicaId: number } | undefined>;
   /** Puts the order into the inboxes of all other living servers, and returns the servers. No answers are expected. */
   sendToAll(order: Order): Promise<number[]>;
-  /** Returns the new orders in this server's inbox, oldest first. Their rows stay for their answers. */
-  takeOrders(): Promise<ReceivedOrder[]>;
-  /** `answer` is JSON. */
+  /**
+   * Returns the orders in this server's inbox that have no answer yet, except those of `known`, oldest first. From then on they cannot be
+   * withdrawn. If the outcome of a call is lost, the next call returns them again.
+   */
+  takeOrders(p: { known: readonly number[] }): Promise<ReceivedOrder[]>;
+  /** `answer` is JSON. May be repeated. */
   answerOrder(p: { orderId: number; answer: unknown }): Promise<void>;
+  /** Deletes an order that was not taken. False if it was taken or is gone: then it may have been carried out. */
+  withdrawOrder(p: { orderId: number }): Promise<boolean>;
   /** The answers to these orders that have arrived. An answer is returned once. It is absent for an order that a crash of the database has lost. */
   takeAnswers(p: { orderIds: readonly number[] }): Promise<{ orderId: number; answer?: unknown }[]>;
 

@@ -40,6 +40,8 @@ async function connect(store: Store, runnerInstance = 'runner-1') {
   });
 }
 
+const take = ({ cluster }: ClusteredStore, known: readonly number[] = []) => cluster.takeOrders({ known });
+
 test('each server has its own id, and knows how many are alive', async () => {
   const { one, two } = await twoServers();
   expect(one.cluster.replicaId).not.toBe(two.cluster.replicaId);
@@ -65,21 +67,37 @@ test('the database says which connections a server holds, and a takeover moves t
   expect(await two.cluster.connectionsHeld()).toHaveLength(1);
 });
 
-test('an order reaches the server that holds the machine once, and its answer returns once', async () => {
+test('an order reaches the server that holds the machine, until it is answered, and its answer returns once', async () => {
   const { one, two } = await twoServers();
   const order = { machineId: 'dm-one', kind: 'stdin', body: { a: 1 }, payload: Buffer.from([0, 255, 10]) };
   const sent = await two.cluster.sendOrder(order);
   expect(sent?.replicaId).toBe(one.cluster.replicaId);
-  expect(await two.cluster.takeOrders()).toEqual([]);
-  const taken = await one.cluster.takeOrders();
-  expect(taken).toEqual([{ ...order, orderId: sent?.orderId }]);
-  expect(await one.cluster.takeOrders()).toEqual([]);
+  expect(await take(two)).toEqual([]);
   const orderIds = [sent?.orderId ?? -1];
+  // A call whose answer was lost is repeated.
+  for (const _ of [1, 2]) expect(await take(one)).toEqual([{ ...order, orderId: sent?.orderId }]);
+  expect(await take(one, orderIds)).toEqual([]);
   expect(await two.cluster.takeAnswers({ orderIds })).toEqual([]);
   await one.cluster.answerOrder({ orderId: orderIds[0] ?? -1, answer: { outcome: 'sent' } });
+  expect(await take(one)).toEqual([]);
   expect(await two.cluster.takeAnswers({ orderIds })).toEqual([{ orderId: orderIds[0], answer: { outcome: 'sent' } }]);
   // It is gone, as after a crash of the database.
   expect(await two.cluster.takeAnswers({ orderIds })).toEqual([{ orderId: orderIds[0] }]);
+});
+
+test('an order can be withdrawn until it is taken', async () => {
+  const { one, two } = await twoServers();
+  const order = { machineId: 'dm-one', kind: 'signal', body: {} };
+  const send = async () => {
+    const sent = await two.cluster.sendOrder(order);
+    return { orderId: sent?.orderId ?? -1 };
+  };
+  expect(await two.cluster.withdrawOrder(await send())).toBe(true);
+  expect(await take(one)).toEqual([]);
+  const taken = await send();
+  expect(await take(one)).toMatchObject([order]);
+  expect(await two.cluster.withdrawOrder(taken)).toBe(false);
+  expect(await two.cluster.withdrawOrder({ orderId: -1 })).toBe(false);
 });
 
 test('no order is sent for a machine that no server holds; an order to all reaches all others', async () => {
@@ -89,7 +107,7 @@ test('no order is sent for a machine that no server holds; an order to all reach
   const order = { machineId: 'dm-one', kind: 'signal', body: {} };
   expect(await two.cluster.sendOrder(order)).toBeUndefined();
   expect(await two.cluster.sendToAll(order)).toEqual([one.cluster.replicaId]);
-  expect(await one.cluster.takeOrders()).toMatchObject([order]);
+  expect(await take(one)).toMatchObject([order]);
 });
 
 test('hints reach every server, however many are sent at once; a listener is told of its new connection', async () => {

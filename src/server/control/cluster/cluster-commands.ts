@@ -13,15 +13,15 @@ import type { HintChannel } from './hint-channel.ts';
 import type { Answer, Ask, OrderBody } from './order-schemas.ts';
 import type { PendingAnswers, SentOrder } from './pending-answers.ts';
 
-/** Time to wait for the answer to an order, ms. After it the agent counts as offline. */
+/** Time to wait for the answer to an order, ms. After it the order is withdrawn if the other server has not taken it. */
 const ANSWER_TIMEOUT_MS = 5000;
-/** Time to wait for the answer to an order that writes stdin, ms: the answer waits for the runner. */
-const STDIN_TIMEOUT_MS = 55_000;
+/** Further time to wait for the answer to an order that writes stdin and was taken, ms: the answer waits for the runner. */
+const STDIN_TIMEOUT_MS = 50_000;
 /** Delay before stdin whose connection was lost is sent again, ms. */
 const STDIN_RETRY_MS = 100;
 
 export interface ClusterCommandsDeps {
-  cluster: Pick<ClusterStore, 'replicaId' | 'sendOrder' | 'sendToAll'>;
+  cluster: Pick<ClusterStore, 'replicaId' | 'sendOrder' | 'sendToAll' | 'withdrawOrder'>;
   sessions: AgentSessions;
   local: LocalCommands;
   hints: Pick<HintChannel, 'send'>;
@@ -67,7 +67,7 @@ export class ClusterCommands implements MachineCommands {
     const { machineId, executionId } = p;
     if (this.#deps.sessions.get(machineId) !== undefined) return this.#deps.local.usage(p);
     const answer = await this.#ask(machineId, { kind: 'usage', execution_id: executionId });
-    return answer?.outcome === 'usage' ? answer.usage : undefined;
+    return answer.outcome === 'usage' ? answer.usage : undefined;
   }
 
   async rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent> {
@@ -98,8 +98,7 @@ export class ClusterCommands implements MachineCommands {
     const at = offset === undefined ? {} : { offset };
     const sent = await this.#send(machineId, { kind: 'stdin', execution_id: executionId, close, ...at }, bytes);
     if (sent === undefined) return dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
-    const answer = await this.#deps.answers.wait(sent, STDIN_TIMEOUT_MS, signal);
-    if (answer === undefined) return { outcome: 'unknown' };
+    const answer = await this.#stdinAnswer(sent, signal);
     return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinAttempt);
   }
 
@@ -138,10 +137,32 @@ export class ClusterCommands implements MachineCommands {
     await this.#tellAll(machineId, { kind: 'probe' });
   }
 
-  /** Returns the answer of the server that holds the machine's connection. Undefined if no server does, or it does not answer in time. */
-  async #ask(machineId: string, ask: Ask): Promise<Answer | undefined> {
+  /**
+   * Returns the answer of the server that holds the machine's connection. `agent_away`: no server does, or the order was not taken in time
+   * and never will be. `unknown`: the order may have been carried out.
+   */
+  async #ask(machineId: string, ask: Ask): Promise<Answer> {
     const sent = await this.#send(machineId, ask);
-    return sent && this.#deps.answers.wait(sent, ANSWER_TIMEOUT_MS);
+    if (sent === undefined) return AWAY;
+    const answer = await this.#deps.answers.wait(sent, ANSWER_TIMEOUT_MS);
+    return typeof answer === 'string' ? this.#withdraw(sent) : answer;
+  }
+
+  async #stdinAnswer(sent: SentOrder, signal: AbortSignal): Promise<Answer> {
+    const { answers } = this.#deps;
+    const early = await answers.wait(sent, ANSWER_TIMEOUT_MS, signal);
+    if (typeof early !== 'string') return early;
+    // A client that has left does not learn the outcome: what it sent takes its course.
+    if (signal.aborted) return UNKNOWN;
+    const withdrawn = await this.#withdraw(sent);
+    if (withdrawn === AWAY || early === 'lost') return withdrawn;
+    const answer = await answers.wait(sent, STDIN_TIMEOUT_MS, signal);
+    return typeof answer === 'string' ? UNKNOWN : answer;
+  }
+
+  async #withdraw({ orderId }: SentOrder): Promise<Answer> {
+    const isWithdrawn = await this.#deps.cluster.withdrawOrder({ orderId }).catch(() => false);
+    return isWithdrawn ? AWAY : UNKNOWN;
   }
 
   /** Sends an order to the server that holds the machine's connection. Undefined if no server does. */
@@ -168,7 +189,8 @@ const REPEATABLE: ReadonlySet<string> = new Set(['agent_away', 'unknown']);
 /** Outcomes of orders that are not about stdin. */
 const NOT_OF_STDIN: ReadonlySet<Answer['outcome']> = new Set<Answer['outcome']>(['sent', 'done', 'usage']);
 const AWAY = { outcome: 'agent_away' } as const;
+const UNKNOWN = { outcome: 'unknown' } as const;
 
-function sentOr(answer: Answer | undefined): Sent {
-  return answer?.outcome === 'sent' ? 'sent' : 'agent_away';
+function sentOr({ outcome }: Answer): Sent {
+  return outcome === 'sent' || outcome === 'unknown' ? outcome : 'agent_away';
 }

@@ -2,12 +2,16 @@
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { ClusterStore, ExecutionStore, ReceivedOrder } from '../../../store/store.ts';
+import { pause } from '../../pause.ts';
 import type { LocalCommands } from '../commands/machine-commands.ts';
 import type { HintChannel } from './hint-channel.ts';
 import { type Answer, type Ask, type OrderBody, readOrderBody } from './order-schemas.ts';
 
 /** The longest time that stdin of another server's client waits here for its runner. */
 const STDIN_TIMEOUT_MS = 50_000;
+/** Time for which an answer is written again if the database cannot be reached, ms. No caller waits longer. */
+const ANSWER_FOR_MS = 60_000;
+const ANSWER_AGAIN_MS = 1000;
 const NOTHING = Buffer.alloc(0);
 
 export interface OrderDeskDeps {
@@ -18,50 +22,83 @@ export interface OrderDeskDeps {
   log: Pick<Logger, 'warn'>;
 }
 
-/** Carries out the orders in this server's inbox. */
+/** Carries out the orders in this server's inbox, each once. */
 export class OrderDesk {
   readonly #deps: OrderDeskDeps;
-  readonly #working = new Set<Promise<void>>();
+  /** The orders that are taken and not answered yet, by id. The database returns them until they are answered. */
+  readonly #working = new Map<number, Promise<void>>();
+  readonly #stop = new AbortController();
+  #taking: Promise<void> | undefined;
+  #takeAgain = false;
 
   constructor(deps: OrderDeskDeps) {
     this.#deps = deps;
   }
 
-  /** Reads the orders in the inbox and carries them out concurrently. */
-  async takeOrders(): Promise<void> {
-    for (const order of await this.#deps.cluster.takeOrders()) {
-      const work = this.#carryOut(order);
-      this.#working.add(work);
-      void work.finally(() => this.#working.delete(work));
-    }
+  /** Reads the orders in the inbox and carries them out concurrently. One read at a time: two would return the same orders. */
+  takeOrders(): Promise<void> {
+    this.#takeAgain = true;
+    this.#taking ??= this.#take().finally(() => {
+      this.#taking = undefined;
+    });
+    return this.#taking;
   }
 
   /** Settles when nothing is under way. */
-  async idle(): Promise<void> {
-    await Promise.all(this.#working);
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#working.values());
   }
 
+  async #take(): Promise<void> {
+    while (this.#takeAgain) {
+      this.#takeAgain = false;
+      for (const order of await this.#deps.cluster.takeOrders({ known: [...this.#working.keys()] })) {
+        const { orderId } = order;
+        const work = this.#carryOut(order).finally(() => this.#working.delete(orderId));
+        this.#working.set(orderId, work);
+      }
+    }
+  }
+
+  /** Never rejects. */
   async #carryOut(order: ReceivedOrder): Promise<void> {
-    const { cluster, hints, log } = this.#deps;
     const { orderId, machineId } = order;
     const body = readOrderBody(order.body);
     if (body === undefined) {
-      log.warn(
+      this.#deps.log.warn(
         { [LOG_KEY.machineId]: machineId },
         'an order of another server is malformed, and its request fails: run servers of neighbouring versions only',
       );
+      await this.#write(orderId, { outcome: 'agent_away' });
       return;
     }
-    try {
-      const answer = await this.#answer(machineId, body, order.payload ?? NOTHING);
-      await cluster.answerOrder({ orderId, answer });
-      hints.send({ about: 'inbox', replicaId: body.from });
-    } catch (cause) {
-      log.warn(
+    const answer = await this.#answer(machineId, body, order.payload ?? NOTHING).catch((cause: unknown): Answer => {
+      this.#deps.log.warn(
         { [LOG_KEY.machineId]: machineId, err: cause },
         'an order of another server could not be carried out, and its request fails',
       );
-    }
+      return { outcome: 'unknown' };
+    });
+    await this.#write(orderId, answer);
+    this.#deps.hints.send({ about: 'inbox', replicaId: body.from });
+  }
+
+  /** Writes the answer, again while the database cannot be reached. */
+  async #write(orderId: number, answer: Answer): Promise<void> {
+    const { signal } = this.#stop;
+    const until = performance.now() + ANSWER_FOR_MS;
+    do {
+      try {
+        return await this.#deps.cluster.answerOrder({ orderId, answer });
+      } catch (cause) {
+        this.#deps.log.warn(
+          { err: cause },
+          'the answer to an order of another server could not be written; trying again',
+        );
+      }
+      await pause(ANSWER_AGAIN_MS, signal);
+    } while (!signal.aborted && performance.now() < until);
   }
 
   async #answer(machineId: string, { from, ask }: OrderBody, payload: Buffer): Promise<Answer> {

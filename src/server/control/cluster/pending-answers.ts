@@ -8,6 +8,9 @@ export interface SentOrder {
   replicaId: number;
 }
 
+/** Why there is no answer: not in time (or the caller has left), or the other server is dead or the database has lost the order. */
+export type NoAnswer = 'late' | 'lost';
+
 /** Time for which an order may wait for a server that is not among the living, ms: it may have started just now. */
 const NEW_SERVER_MS = 5000;
 
@@ -15,7 +18,7 @@ interface Waiting {
   replicaId: number;
   /** Time of a monotonic clock, ms. */
   since: number;
-  settle: (answer: Answer | undefined) => void;
+  settle: (answer: Answer | NoAnswer) => void;
 }
 
 /** The orders of this server that wait for an answer. */
@@ -29,17 +32,17 @@ export class PendingAnswers {
     this.#cluster = cluster;
   }
 
-  /** Settles with the answer, or with `undefined` after `timeoutMs`, when `signal` aborts, or when the other server is dead. */
-  wait({ orderId, replicaId }: SentOrder, timeoutMs: number, signal?: AbortSignal): Promise<Answer | undefined> {
-    if (signal?.aborted === true) return Promise.resolve(undefined);
+  /** Settles with the answer. `late`: after `timeoutMs`, or when `signal` aborts. The same order can be waited for again. */
+  wait({ orderId, replicaId }: SentOrder, timeoutMs: number, signal?: AbortSignal): Promise<Answer | NoAnswer> {
+    if (signal?.aborted === true) return Promise.resolve('late');
     return new Promise((resolve) => {
-      const settle = (answer: Answer | undefined): void => {
+      const settle = (answer: Answer | NoAnswer): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', giveUp);
         this.#waiting.delete(orderId);
         resolve(answer);
       };
-      const giveUp = (): void => settle(undefined);
+      const giveUp = (): void => settle('late');
       const timer = setTimeout(giveUp, timeoutMs);
       signal?.addEventListener('abort', giveUp);
       this.#waiting.set(orderId, { replicaId, since: performance.now(), settle });
@@ -49,7 +52,7 @@ export class PendingAnswers {
   /** Ends the waits for servers that are dead. `living`: the ids of those that live. */
   living(living: ReadonlySet<number>): void {
     for (const { replicaId, since, settle } of [...this.#waiting.values()]) {
-      if (!living.has(replicaId) && performance.now() - since > NEW_SERVER_MS) settle(undefined);
+      if (!living.has(replicaId) && performance.now() - since > NEW_SERVER_MS) settle('lost');
     }
   }
 
@@ -66,13 +69,13 @@ export class PendingAnswers {
     while (this.#readAgain && this.#waiting.size > 0) {
       this.#readAgain = false;
       for (const { orderId, answer } of await this.#cluster.takeAnswers({ orderIds: [...this.#waiting.keys()] })) {
-        this.#waiting.get(orderId)?.settle(readAnswer(answer));
+        this.#waiting.get(orderId)?.settle(readAnswer(answer) ?? 'lost');
       }
     }
   }
 
   /** Ends all waits without an answer, when the server stops. */
   close(): void {
-    for (const { settle } of [...this.#waiting.values()]) settle(undefined);
+    for (const { settle } of [...this.#waiting.values()]) settle('lost');
   }
 }

@@ -51,7 +51,7 @@ export class Repair implements Omit<HintedParts, 'status' | 'batch'> {
   async stop(): Promise<void> {
     await this.#poll.stop();
     await this.#reading;
-    await this.#deps.desk.idle();
+    await this.#deps.desk.stop();
   }
 
   execution(executionId: string, progress: number): void {

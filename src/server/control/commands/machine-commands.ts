@@ -10,7 +10,8 @@ import type { StdinAttempt, StdinOutcome, StdinRelay, StdinRequest } from './std
 import type { TerminalLimit, TerminalLimits } from './terminal-limits.ts';
 import type { UsageQueries } from './usage-queries.ts';
 
-export type Sent = 'sent' | 'agent_away';
+/** `agent_away`: nothing was sent, because no agent is connected. `unknown`: another server does not answer, and may have sent it. */
+export type Sent = 'sent' | 'agent_away' | 'unknown';
 
 export interface MachineCommands {
   /** Reports that an execution waits in the store for the machine. */

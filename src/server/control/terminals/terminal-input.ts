@@ -91,7 +91,7 @@ export class TerminalInput {
     const outcome = await control.resize({ execution, size }).finally(() => {
       this.#sending = false;
     });
-    if (outcome === 'agent_away') return false;
+    if (outcome === 'agent_away' || outcome === 'unknown') return false;
     this.#queue.shift();
     return true;
   }

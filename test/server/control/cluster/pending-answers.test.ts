@@ -3,7 +3,7 @@ import { PendingAnswers } from '../../../../src/server/control/cluster/pending-a
 
 const FOREVER_MS = 3_600_000;
 
-test('an order to a server that is dead is given up, but not one to a server that has started just now', async () => {
+test('an order to a server that is dead counts as lost, but not one to a server that has started just now', async () => {
   vi.useFakeTimers();
   const answers = new PendingAnswers({ takeAnswers: async () => [] });
   const settled = vi.fn();
@@ -14,15 +14,15 @@ test('an order to a server that is dead is given up, but not one to a server tha
   expect(settled).not.toHaveBeenCalled();
   answers.living(new Set([1, 3]));
   await vi.advanceTimersByTimeAsync(0);
-  expect(settled).toHaveBeenCalledWith(undefined);
+  expect(settled).toHaveBeenCalledWith('lost');
   vi.useRealTimers();
 });
 
-test('an order that a crash of the database has lost is given up', async () => {
+test('an order that a crash of the database has deleted counts as lost', async () => {
   const answers = new PendingAnswers({ takeAnswers: async ({ orderIds }) => orderIds.map((orderId) => ({ orderId })) });
   const waiting = answers.wait({ orderId: 1, replicaId: 2 }, FOREVER_MS);
   await answers.takeAnswers();
-  expect(await waiting).toBeUndefined();
+  expect(await waiting).toBe('lost');
 });
 
 test('answers are read one read at a time, and once more for a call during a read', async () => {

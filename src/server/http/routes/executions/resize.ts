@@ -11,6 +11,7 @@ import { findExecution } from '../../requests/lookup.ts';
 const REFUSALS = {
   not_running: 'The execution has not started yet.',
   agent_away: 'The agent of the machine is offline: nothing was sent.',
+  unknown: 'The server that the agent was connected to does not answer: the size may have been set.',
 } as const;
 
 /** Registers the route that resizes a terminal. */
@@ -35,7 +36,7 @@ export function resizeRoutes(app: App, context: HttpContext): void {
         throw new ApiError('INVALID_STATE', { message: 'The execution does not run on a terminal.', details });
       }
       const outcome = await context.control.resize({ execution, size: request.body });
-      if (outcome === 'not_running' || outcome === 'agent_away') {
+      if (outcome !== 'sent' && outcome !== 'stale') {
         throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
       }
       return executionWire(execution, await wakeRetryAfterMs(context, execution));

@@ -12,6 +12,7 @@ import { findExecution } from '../../requests/lookup.ts';
 const REFUSALS = {
   not_running: 'The execution has not started yet.',
   agent_away: 'The agent of the machine is offline: nothing was sent.',
+  unknown: 'The server that the agent was connected to does not answer: the signal may have been sent.',
 } as const;
 
 /** Registers the route that sends a signal. */
@@ -40,7 +41,7 @@ export function signalRoutes(app: App, context: HttpContext): void {
         async (replayed) => {
           if (replayed) return;
           const outcome = await context.control.signal({ execution, signal });
-          if (outcome === 'not_running' || outcome === 'agent_away') {
+          if (outcome !== 'sent' && outcome !== 'stale') {
             throw new ApiError('INVALID_STATE', { message: REFUSALS[outcome], details: { reason: outcome } });
           }
           context.audit.note(request, {

@@ -13,6 +13,7 @@ import { findMachine } from '../../requests/lookup.ts';
 
 /** Validity of the join token for the exchange, ms. */
 const TOKEN_LIFE_MS = 10 * 60 * 1000;
+const UNKNOWN = 'The server that the agent was connected to does not answer: the agent may have a new credential.';
 
 /** Registers the route that gives an agent a new credential. */
 export function rotateRoute(app: App, context: HttpContext): void {
@@ -65,9 +66,10 @@ async function askAgent(
     now,
   });
   if (made.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
-  if ((await context.control.rotateCredential({ machineId, joinToken })) === 'sent') return;
+  const outcome = await context.control.rotateCredential({ machineId, joinToken });
+  if (outcome === 'sent') return;
   await context.store.revokeJoinToken({ joinTokenId, now });
-  throw away();
+  throw outcome === 'unknown' ? invalidState(UNKNOWN, outcome) : away();
 }
 
 function away(): ApiError {

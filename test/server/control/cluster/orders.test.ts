@@ -1,0 +1,75 @@
+/** Orders between two servers whose messages are lost: the caller gets a true answer, in time. */
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
+import { TestPlane } from '../../../helpers/control-plane.ts';
+import { temporaryDirectory } from '../../../helpers/directories.ts';
+import { MemoryCluster } from '../../../helpers/memory-cluster.ts';
+import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+
+/** Less than the 55 s for which stdin waits for its runner. */
+const SOON_MS = 20_000;
+
+/** Two servers, and an execution with open stdin that the second one created. Its agent is connected to the first. */
+async function runningElsewhere() {
+  const shared = openSqliteStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
+  onTestFinished(() => shared.close());
+  const cluster = new MemoryCluster(shared);
+  const start = () => TestPlane.start({ wrap: () => cluster.join().store });
+  const [one, two] = [await start(), await start()];
+  const agent = await ScriptedAgent.join(one.url, await one.machine());
+  const created = await two.create({ stdin: { mode: 'open' } });
+  const { execution_id: id } = await agent.next('start');
+  agent.report(agent.started(id));
+  const running = await two.until(created, ({ status }) => status === 'running');
+  const signal = () => two.control.signal({ execution: running, signal: 'SIGHUP' });
+  const write = (text: string) => {
+    const { signal: stays } = new AbortController();
+    return two.control.writeStdin({ execution: running, bytes: Buffer.from(text), close: false, signal: stays });
+  };
+  return { cluster, agent, id, signal, write };
+}
+
+test('an order whose taking is not answered is carried out soon, once: the caller of stdin waits no longer than that', async () => {
+  const { cluster, agent, id, write } = await runningElsewhere();
+  cluster.unansweredTakes = 1;
+  const begun = performance.now();
+  const written = write('hello');
+  await agent.next('stdin');
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 0, closed: false });
+  expect(await agent.next('stdin')).toMatchObject({ offset: 0 });
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 5, closed: false });
+  expect(await written).toEqual({ outcome: 'written', offset: 5, closed: false });
+  expect(performance.now() - begun).toBeLessThan(SOON_MS);
+  expect(agent.received.filter((frame) => frame.type === 'stdin')).toHaveLength(2);
+});
+
+test('an answer that cannot be written is written again', async () => {
+  const { cluster, agent, signal } = await runningElsewhere();
+  cluster.failedAnswers = 2;
+  expect(await signal()).toBe('sent');
+  expect(agent.received.filter((frame) => frame.type === 'signal')).toHaveLength(1);
+});
+
+test('an order that is not taken in time is withdrawn: its caller hears that nothing was sent, and that stays true', async () => {
+  const { cluster, agent, id, signal, write } = await runningElsewhere();
+  cluster.blocksInboxes = true;
+  const begun = performance.now();
+  expect(await Promise.all([signal(), write('hello')])).toEqual(['agent_away', { outcome: 'agent_away' }]);
+  expect(performance.now() - begun).toBeLessThan(SOON_MS);
+  cluster.blocksInboxes = false;
+  const later = write('later');
+  await agent.next('stdin');
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 0, closed: false });
+  expect((await agent.next('stdin')).attachment.toString()).toBe('later');
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 5, closed: false });
+  expect(await later).toMatchObject({ outcome: 'written' });
+  expect(agent.received.some((frame) => frame.type === 'signal')).toBe(false);
+});
+
+test('a signal that was taken and is not answered in time may have been sent, and its caller hears that', async () => {
+  const { cluster, agent, signal } = await runningElsewhere();
+  cluster.failedAnswers = Number.POSITIVE_INFINITY;
+  expect(await signal()).toBe('unknown');
+  expect(agent.received.filter((frame) => frame.type === 'signal')).toHaveLength(1);
+});
