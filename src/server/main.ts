@@ -67,7 +67,8 @@ export async function startServer(
   preparePrivateDirectory(config.dataDir);
   // Throws before anything is opened that would have to be closed again.
   readSecureContext(config);
-  const providers = readProviders(config.providers, readHookEnvironment());
+  const now = () => control.now();
+  const providers = readProviders(config.providers, { environment: readHookEnvironment(), now });
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
   const serverKeys = loadServerKeys(config.dataDir, config.secretKeyFile);
   const { sealer, fingerprint } = serverKeys;
@@ -77,7 +78,6 @@ export async function startServer(
   const onMachine = feed.publisher((machineId) => control.tell({ about: 'status', machineId }));
   const store = await openStore(config, { onCommit, onMachine, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
-  const now = () => control.now();
   const secret = await webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys });
   const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now });

@@ -1,13 +1,17 @@
 /** Hooks that answer, fail, hang, print too much, answer falsely or are killed. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ProviderRequest } from '../../src/server/control/lifecycle/provider.ts';
 import { runCommandHook } from '../../src/server/providers/command-hook.ts';
 import { runHttpHook } from '../../src/server/providers/http-hook.ts';
 import { signedHeaders } from '../../src/server/operations/webhooks/signature.ts';
+import { readProviders } from '../../src/server/providers/providers-file.ts';
+import { temporaryDirectory } from '../helpers/directories.ts';
 import { processesWith } from '../helpers/processes.ts';
 
 const LIVING = new AbortController().signal;
@@ -144,7 +148,7 @@ async function endpoint(listener: RequestListener): Promise<string> {
 }
 
 function post(url: string, timeoutMs = 30_000) {
-  return runHttpHook({ url, secret: SECRET, timeoutMs }, request(), LIVING);
+  return runHttpHook({ url, secret: SECRET, timeoutMs, now: Date.now }, request(), LIVING);
 }
 
 test('an endpoint gets the request, signed like a callback', async () => {
@@ -160,6 +164,20 @@ test('an endpoint gets the request, signed like a callback', async () => {
   });
   expect(await post(url)).toEqual({ ok: true, state: 'running' });
   expect(signed).toBe(true);
+});
+
+test("a request is signed at the time of the cluster, which the server's own clock may be hours off", async () => {
+  const clusterTime = Date.now() + 3 * 3_600_000;
+  let signedAt = 0;
+  const url = await endpoint((incoming, response) => {
+    signedAt = Number(incoming.headers['webhook-timestamp']);
+    response.end('{"ok": true, "state": "running"}');
+  });
+  const path = join(temporaryDirectory('providers'), 'providers.json');
+  writeFileSync(path, JSON.stringify({ providers: { cloud: { url, secret: SECRET, capabilities: ['create'] } } }));
+  const { byName } = readProviders(path, { environment: {}, now: () => clusterTime });
+  expect(await byName.get('cloud')?.run(request(), LIVING)).toEqual({ ok: true, state: 'running' });
+  expect(signedAt).toBe(Math.floor(clusterTime / 1000));
 });
 
 test.each([

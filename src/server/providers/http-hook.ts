@@ -8,11 +8,13 @@ export interface HttpHook {
   /** `whsec_…`. */
   secret: string;
   timeoutMs: number;
+  /** ms since the epoch. Receivers refuse a signature whose time is minutes off. */
+  now: () => number;
 }
 
 /** Calls the endpoint once, within the time limit. Redirects are not followed: the request contains a join token. */
 export async function runHttpHook(
-  { url, secret, timeoutMs }: HttpHook,
+  { url, secret, timeoutMs, now }: HttpHook,
   request: ProviderRequest,
   signal: AbortSignal,
 ): Promise<ProviderAnswer> {
@@ -23,7 +25,7 @@ export async function runHttpHook(
       body,
       headers: {
         'content-type': 'application/json',
-        ...signedHeaders(secret, { id: request.operation_id, at: Date.now(), body }),
+        ...signedHeaders(secret, { id: request.operation_id, at: now(), body }),
       },
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),

@@ -41,11 +41,16 @@ type ProviderEntry = Static<typeof ProviderSchema>;
 const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_CONCURRENCY = 4;
 
-/**
- * Reads the file; without `path` there are no providers. `environment`: variables for hooks besides the `env` of their provider. Throws
- * ConfigError with the setting and the place in the file.
- */
-export function readProviders(path: string | undefined, environment: Readonly<Record<string, string>>): Providers {
+/** What hooks get besides the settings of their provider. */
+export interface HookSurroundings {
+  /** Environment variables of commands. */
+  environment: Readonly<Record<string, string>>;
+  /** ms since the epoch, for the signatures of requests to endpoints. */
+  now: () => number;
+}
+
+/** Reads the file; without `path` there are no providers. Throws ConfigError with the setting and the place in the file. */
+export function readProviders(path: string | undefined, surroundings: HookSurroundings): Providers {
   if (path === undefined) return { byName: new Map() };
   const value = parseJson(readText(path));
   if (value === undefined) throw fault(path, 'is not JSON');
@@ -54,7 +59,7 @@ export function readProviders(path: string | undefined, environment: Readonly<Re
     throw fault(path, `${first?.instancePath || '/'} ${first?.message ?? 'does not fit'}`);
   }
   const byName = new Map(
-    Object.entries(value.providers).map(([name, entry]) => [name, provider(path, { name, entry, environment })]),
+    Object.entries(value.providers).map(([name, entry]) => [name, provider(path, { name, entry, surroundings })]),
   );
   if (value.default === undefined) return { byName };
   if (!byName.has(value.default)) throw fault(path, `default: there is no provider ${value.default}`);
@@ -73,15 +78,13 @@ function fault(path: string, message: string, cause?: unknown): ConfigError {
   return new ConfigError(`EXECPLANE_PROVIDERS: ${path}: ${message}`, { cause });
 }
 
-function provider(
-  path: string,
-  p: { name: string; entry: ProviderEntry; environment: Readonly<Record<string, string>> },
-): Provider {
+function provider(path: string, p: { name: string; entry: ProviderEntry; surroundings: HookSurroundings }): Provider {
   const { name, entry } = p;
+  const { environment, now } = p.surroundings;
   const { command, url, secret, timeout_ms: timeoutMs = DEFAULT_TIMEOUT_MS } = entry;
   const settings = settingsOf(path, name, entry);
   if (command !== undefined && url === undefined) {
-    const env = { ...p.environment, ...entry.env };
+    const env = { ...environment, ...entry.env };
     return {
       name,
       ...settings,
@@ -90,7 +93,7 @@ function provider(
   }
   if (url === undefined || command !== undefined) throw fault(path, `/providers/${name} needs a command or a url`);
   if (secret === undefined) throw fault(path, `/providers/${name} needs a secret with its url`);
-  return { name, ...settings, run: (request, signal) => runHttpHook({ url, secret, timeoutMs }, request, signal) };
+  return { name, ...settings, run: (request, signal) => runHttpHook({ url, secret, timeoutMs, now }, request, signal) };
 }
 
 function settingsOf(path: string, name: string, entry: ProviderEntry): ProviderSettings {

@@ -5,6 +5,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../../src/node/config-error.ts';
 import { readProviders } from '../../../src/server/providers/providers-file.ts';
 
+const HERE = { environment: {}, now: Date.now };
+
 function fileOf(content: unknown): string {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-providers-'));
   onTestFinished(() => rmSync(dir, { recursive: true }));
@@ -17,12 +19,12 @@ const DOCKER = { command: ['/usr/bin/hook'], capabilities: ['create', 'delete'] 
 const file = (more: object = {}, top: object = {}) => ({ providers: { docker: { ...DOCKER, ...more } }, ...top });
 
 test('without a file there are no providers', () => {
-  expect(readProviders(undefined, {})).toEqual({ byName: new Map() });
+  expect(readProviders(undefined, HERE)).toEqual({ byName: new Map() });
 });
 
 test('a provider has the settings of the file, and defaults', () => {
   const settings = { autosleep: '30m', max_machines: 3, attributes: { image: '[a-z]+' } };
-  const { defaultName, byName } = readProviders(fileOf(file(settings, { default: 'docker' })), {});
+  const { defaultName, byName } = readProviders(fileOf(file(settings, { default: 'docker' })), HERE);
   expect(defaultName).toBe('docker');
   expect(byName.get('docker')).toMatchObject({
     name: 'docker',
@@ -49,12 +51,12 @@ test.each([
   ['with an invalid autosleep', file({ autosleep: '1s2m' }), '/providers/docker/autosleep'],
 ])('a file %s is refused with the place of the error', (_name, content, place) => {
   const path = fileOf(content);
-  const read = () => readProviders(path, {});
+  const read = () => readProviders(path, HERE);
   expect(read).toThrow(ConfigError);
   expect(read).toThrow(`EXECPLANE_PROVIDERS: ${path}: `);
   expect(read).toThrow(place);
 });
 
 test('a missing file is refused', () => {
-  expect(() => readProviders('/none/providers.json', {})).toThrow(/^EXECPLANE_PROVIDERS: ENOENT/);
+  expect(() => readProviders('/none/providers.json', HERE)).toThrow(/^EXECPLANE_PROVIDERS: ENOENT/);
 });
