@@ -45,6 +45,11 @@ export class Balancer {
     for (const socket of this.#sockets) if (socket.listenerCount('data') > 0) socket.resume();
   }
 
+  /** Loses all further bytes of the present connections, in both directions, and tells no side. New connections are not affected. */
+  drop(): void {
+    for (const socket of this.#sockets) socket.removeAllListeners('data').removeAllListeners('end').resume();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#listener.close(resolve));

@@ -48,16 +48,18 @@ export interface ConnectionOptions {
   settings?: Statement;
   /** Statements of one turn belong to one transaction: one that fails ends those after it too. */
   isExclusive?: boolean;
+  /** Time without an answer after which the connection is given up, ms. Default: 15 s. */
+  answerTimeoutMs?: number;
 }
 
 /** Connects to the first host that is a primary. Rejects with StoreUnavailableError if there is none. */
 export async function connect(address: DatabaseAddress, options: ConnectionOptions = {}): Promise<Connection> {
-  const { settings, isExclusive = false } = options;
+  const { settings, isExclusive = false, answerTimeoutMs = TIMEOUTS.query_timeout } = options;
   const failures: string[] = [];
   for (const target of address.targets) {
     for (const ssl of address.encryptions) {
       try {
-        const connection = await open(address, { target, ssl, isExclusive });
+        const connection = await open(address, { target, ssl, isExclusive, answerTimeoutMs });
         if (settings !== undefined) await connection.run(settings);
         return connection;
       } catch (error) {
@@ -72,9 +74,11 @@ interface Dialled {
   target: Target;
   ssl: DatabaseAddress['encryptions'][number];
   isExclusive: boolean;
+  answerTimeoutMs: number;
 }
 
-async function open(address: DatabaseAddress, { target, ssl, isExclusive }: Dialled): Promise<Connection> {
+async function open(address: DatabaseAddress, dialled: Dialled): Promise<Connection> {
+  const { target, ssl, isExclusive, answerTimeoutMs } = dialled;
   const { host, port } = target;
   const client = new pg.Client({
     host,
@@ -89,6 +93,7 @@ async function open(address: DatabaseAddress, { target, ssl, isExclusive }: Dial
     pipeline: true,
     ...(address.options !== undefined && { options: address.options }),
     ...TIMEOUTS,
+    query_timeout: answerTimeoutMs,
   });
   const connection = wrap(client, isExclusive);
   try {

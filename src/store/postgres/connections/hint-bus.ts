@@ -8,7 +8,9 @@ import type { DatabaseAddress } from './url.ts';
 const MAX_PAYLOAD_BYTES = 7900;
 const REDIAL_MS = 1000;
 /** Interval of the checks for a half-open connection, which reports nothing by itself, ms. */
-const CHECK_INTERVAL_MS = 10_000;
+const CHECK_INTERVAL_MS = 5000;
+/** Time without an answer after which a connection is given up, ms. */
+const ANSWER_TIMEOUT_MS = 5000;
 /** The channel contains the schema: servers on another schema of the database do not receive its hints. */
 const CHANNEL = "'execplane_' || current_schema()";
 
@@ -28,7 +30,7 @@ export class HintBus {
 
   /** Sends hints. Rejects with StoreUnavailableError; then the hints are lost. */
   async send(hints: readonly Hint[]): Promise<void> {
-    this.#sender ??= connect(this.#address, { settings: NOT_DURABLE });
+    this.#sender ??= connect(this.#address, { settings: NOT_DURABLE, answerTimeoutMs: ANSWER_TIMEOUT_MS });
     const dialled = this.#sender;
     try {
       const connection = await dialled;
@@ -72,7 +74,7 @@ export class HintBus {
   /** Settles when the connection is lost, or with `close`. */
   async #listenOnce(listener: HintListener): Promise<void> {
     const { signal } = this.#stop;
-    const connection = await connect(this.#address);
+    const connection = await connect(this.#address, { answerTimeoutMs: ANSWER_TIMEOUT_MS });
     connection.onNotification((payload) => {
       for (const hint of unpacked(payload)) listener.hinted(hint);
     });
