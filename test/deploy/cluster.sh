@@ -108,6 +108,10 @@ export EXECPLANE_URL=https://$EXECPLANE_DOMAIN:$EXECPLANE_HTTPS_PORT EXECPLANE_C
 until execplane status >/dev/null 2>&1; do sleep 0.5; done
 check 'three servers are ready behind Caddy' "$(for n in 1 2 3; do compose exec -T "server-$n" node -e 'fetch("http://127.0.0.1:7411/readyz").then((answer) => console.log(answer.status))'; done | sort | uniq -c | xargs)" '3 200'
 
+connections() { compose logs --no-color "server-1" "server-2" "server-3" 2>/dev/null | grep -c '"connected to another server"' || true; }
+until [ "$(connections)" -ge 6 ]; do sleep 0.5; done
+printf 'ok   each server is connected to the other two\n'
+
 EXECPLANE_AGENT_DIR=$work/agent EXECPLANE_JOIN_TOKEN=$(execplane tokens create --machine dm-cluster 2>/dev/null) \
   node_modules/.bin/node dist/cli/main.js agent >"$work/agent.log" 2>&1 &
 agent=$!

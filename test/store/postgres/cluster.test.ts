@@ -154,6 +154,19 @@ test('a server that was taken for dead is told so, holds nothing, and others can
   expect(await one.cluster.connectionsHeld()).toEqual([]);
 });
 
+test('two servers never share an id, although a database that lost commits gives ids out again', async () => {
+  const { one, two, postgres: database, url } = await twoServers();
+  // The database forgets both, as a standby without their commits does, and the ids begin again at that of the first.
+  await database.query('UPDATE machines SET owner = NULL', url);
+  await database.query('DELETE FROM replicas', url);
+  await database.query(`ALTER TABLE replicas ALTER COLUMN id RESTART WITH ${one.cluster.replicaId}`, url);
+  expect(await two.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'reaped' });
+  expect(two.cluster.replicaId).toBe(one.cluster.replicaId);
+  expect(await one.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'reaped' });
+  expect(await two.cluster.heartbeat({ draining: false })).toMatchObject({ outcome: 'alive' });
+  expect(one.cluster.replicaId).not.toBe(two.cluster.replicaId);
+});
+
 test('a server whose clock is hours off frees the machines of a dead one at the time of the database', async () => {
   const { one, two, postgres: database, url } = await twoServers();
   const asked = Date.now();

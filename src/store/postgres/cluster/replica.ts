@@ -2,6 +2,7 @@
  * This server's row among the replicas of the cluster: a heartbeat by the database's clock. A server without a heartbeat for too long is
  * declared dead by any other, which frees its machines.
  */
+import { randomUUID } from 'node:crypto';
 import { type Heartbeat, StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
 import { Batch } from '../writers/batch.ts';
@@ -29,6 +30,8 @@ const CLOCK = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 export class Replica {
   readonly #options: ReplicaOptions;
   #id = 0;
+  /** Tells its row from one that another server got under the same id after the database had lost commits. */
+  #instance = '';
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -47,7 +50,11 @@ export class Replica {
   /** Frees the machines of this server and removes its row. */
   async stop(): Promise<void> {
     await this.#options.transactions
-      .run(async (connection) => release(connection, [this.#id], await this.#clock(connection)))
+      .run(async (connection) => {
+        const text = 'SELECT FROM replicas WHERE id = $1 AND instance = $2';
+        const isOurs = (await connection.query({ text, values: [this.#id, this.#instance] })).length > 0;
+        if (isOurs) await release(connection, [this.#id], await this.#clock(connection));
+      })
       .catch((error: unknown) => {
         // Its row expires, and another server removes it.
         if (!(error instanceof StoreUnavailableError)) throw error;
@@ -60,7 +67,7 @@ export class Replica {
    */
   async beat({ draining, address }: { draining: boolean; address: string | undefined }): Promise<BeatResult> {
     const { transactions, now } = this.#options;
-    const values = [this.#id, draining, now?.() ?? null, REPLICA_DEAD_AFTER_MS, address ?? null];
+    const values = [this.#id, draining, now?.() ?? null, REPLICA_DEAD_AFTER_MS, address ?? null, this.#instance];
     const [clockOffsetMs, [beat]] = await Promise.all([
       clockOffset(transactions),
       transactions.once<Beat>({ name: 'beat', text: BEAT, values }),
@@ -86,9 +93,11 @@ export class Replica {
     await connection.run({ text: TICK, values: [now, REPLICA_DEAD_AFTER_MS] });
     const old = `DELETE FROM commit_receipts WHERE at < clock_timestamp() - ${KEEP_RECEIPTS}`;
     await connection.run({ text: old });
-    const text = 'INSERT INTO replicas (version) VALUES ($1) RETURNING id';
-    const [row] = await connection.query<{ id: number }>({ text, values: [version] });
+    const instance = randomUUID();
+    const text = 'INSERT INTO replicas (version, instance) VALUES ($1, $2) RETURNING id';
+    const [row] = await connection.query<{ id: number }>({ text, values: [version, instance] });
     this.#id = row?.id ?? 0;
+    this.#instance = instance;
   }
 
   async #clock(connection: Connection): Promise<number> {
@@ -124,7 +133,7 @@ const tick = (now: string, gapMs: string): string => `UPDATE cluster
 const TICK = tick('$1::bigint', '$2::bigint');
 /** The heartbeat in one statement, because several slow ones could exceed the time after which a server counts as dead. It counts the rows from before. */
 const BEAT = `WITH beat AS (
-    UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean, url = $5 WHERE id = $1 RETURNING id),
+    UPDATE replicas SET heartbeat_at = clock_timestamp(), draining = $2::boolean, url = $5 WHERE id = $1 AND instance = $6 RETURNING id),
   tick AS (${tick(`coalesce($3::bigint, ${CLOCK})`, '$4::bigint')})
   SELECT EXISTS (SELECT 1 FROM beat) AS is_alive,
     count(*) FILTER (WHERE CASE id WHEN $1 THEN NOT $2::boolean ELSE ${REPLICA_ALIVE} AND NOT draining END) AS live,
