@@ -14,6 +14,8 @@ export interface Counts {
   systemCalls: number;
   /** `fdatasync` and `fsync`. */
   flushes: number;
+  /** `fsync` alone, which also waits for the file's times. */
+  fullFlushes: number;
   /** Bytes written to the write-ahead log. */
   logBytes: number;
   /** Pages written to the write-ahead log. */
@@ -62,7 +64,7 @@ async function attached(stderr: NodeJS.ReadableStream, ended: Promise<unknown>):
 }
 
 async function readCounts(file: string): Promise<Counts> {
-  const counts: Counts = { systemCalls: 0, flushes: 0, logBytes: 0, logPages: 0 };
+  const counts: Counts = { systemCalls: 0, flushes: 0, fullFlushes: 0, logBytes: 0, logPages: 0 };
   for await (const line of createInterface({ input: createReadStream(file) })) count(counts, line);
   return counts;
 }
@@ -73,6 +75,7 @@ function count(counts: Counts, line: string): void {
   if (call === undefined) return;
   counts.systemCalls += 1;
   if (call === 'fdatasync' || call === 'fsync') counts.flushes += 1;
+  if (call === 'fsync') counts.fullFlushes += 1;
   const [, bytes] = /^(?:\d+\s+)?pwrite64\(\d+<[^>]*-wal>, .*?, (\d+), \d+/.exec(line) ?? [];
   if (bytes === undefined) return;
   counts.logBytes += Number(bytes);

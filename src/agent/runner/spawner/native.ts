@@ -187,6 +187,7 @@ class NativeSpawner implements Spawner {
   }
 
   tidy(): void {
+    this.#flush(); // The program starts commands while the next cgroup is made.
     this.#cgroups?.tidy();
   }
 
