@@ -1,5 +1,5 @@
 /** Copies one table from SQLite to PostgreSQL, reads it back and compares, within the caller's transaction. */
-import { rows as insertRows } from '../postgres/writers/bulk.ts';
+import { rows as insertRows } from '../postgres/statements/bulk.ts';
 import type { Connection } from '../postgres/connections/connection.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { RowDigest } from './row-digest.ts';

@@ -3,7 +3,7 @@ import { transact } from '../postgres/connections/commit.ts';
 import { type Connection, connect } from '../postgres/connections/connection.ts';
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../postgres/connections/url.ts';
-import { REPLICA_ALIVE } from '../postgres/writers/select-machine.ts';
+import { REPLICA_ALIVE } from '../postgres/statements/select-machine.ts';
 import { migrate as migratePostgres } from '../postgres/connections/migrations.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { writeFirstEvents } from '../sqlite/tables/event-log.ts';

@@ -20,8 +20,8 @@ import { Batch as Writes } from './writers/batch.ts';
 import { flushStatements } from './writers/flush.ts';
 import { load } from './writers/load.ts';
 import { onBehalf } from './writers/needs.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.ts';
-import { REPLICA_ALIVE } from './writers/select-machine.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './statements/select-execution.ts';
+import { REPLICA_ALIVE } from './statements/select-machine.ts';
 
 const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
   b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at, b.counts,

@@ -4,7 +4,7 @@ import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { CallbackStore } from '../store.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './statements/select-execution.ts';
 
 type Row = ExecutionRow & { callback_id: number; attempt: number; outbox_created_at: number };
 

@@ -3,9 +3,9 @@ import { type ExecutionRow, toExecution } from '../rows/execution-row.ts';
 import type { ClusterStore, Order, ReceivedOrder } from '../store.ts';
 import type { Context } from './context.ts';
 import { HintBus } from './connections/hint-bus.ts';
-import { REPLICA_ALIVE } from './writers/select-machine.ts';
+import { REPLICA_ALIVE } from './statements/select-machine.ts';
 import type { Replica } from './cluster/replica.ts';
-import { SELECT_EXECUTION } from './writers/select-execution.ts';
+import { SELECT_EXECUTION } from './statements/select-execution.ts';
 import type { Statement } from './connections/statement-group.ts';
 import type { DatabaseAddress } from './connections/url.ts';
 

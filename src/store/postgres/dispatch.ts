@@ -7,7 +7,7 @@ import type { DeadlineStore, DispatchStore, Execution, ReportStore } from '../st
 import { advanceAll, claimQueued, endUndelivered, markLost, wakeWaiting } from '../transactions/dispatch.ts';
 import { appendReports, bytesOf } from '../transactions/reports.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './writers/select-execution.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './statements/select-execution.ts';
 
 const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatched_to IS NOT NULL AND e.completed_at IS NULL';

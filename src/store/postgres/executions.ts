@@ -16,8 +16,8 @@ import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
 import { onBehalf } from './writers/needs.ts';
-import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './writers/select-execution.ts';
-import { selectMachines } from './writers/select-machine.ts';
+import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './statements/select-execution.ts';
+import { selectMachines } from './statements/select-machine.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;

@@ -4,7 +4,7 @@ import { type ExecutionRow, toExecution, toRecord } from '../rows/execution-row.
 import type { OutputStore, ReleaseOutcome } from '../store.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
-import { SELECT_EXECUTION } from './writers/select-execution.ts';
+import { SELECT_EXECUTION } from './statements/select-execution.ts';
 
 type Release = Parameters<OutputStore['releaseOutput']>[0];
 

@@ -2,7 +2,7 @@
 import { connect } from '../connections/connection.ts';
 import { latestMigration } from '../connections/migrations.ts';
 import { parseDatabaseUrl } from '../connections/url.ts';
-import { REPLICA_ALIVE } from '../writers/select-machine.ts';
+import { REPLICA_ALIVE } from '../statements/select-machine.ts';
 
 export interface PostgresExamination {
   /** The version as text, such as `15.18`, and as a number for comparisons. */

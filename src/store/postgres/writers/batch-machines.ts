@@ -4,7 +4,7 @@ import { isRemoved, type Machine } from '../../../core/machines/machine.ts';
 import { toMachine } from '../../rows/machine-row.ts';
 import type { JoinToken } from '../../store.ts';
 import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
-import type { MachineRow } from './select-machine.ts';
+import type { MachineRow } from '../statements/select-machine.ts';
 
 type Counters = Pick<MachineQueue, 'waiting' | 'waitingBytes' | 'lastDispatchNumber'>;
 

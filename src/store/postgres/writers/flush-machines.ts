@@ -1,8 +1,8 @@
 /** Writes the machines of a batch of writes. */
 import { labelsOf } from '../../../core/machines/machine.ts';
 import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
-import { bulk, each, rowsStatement } from './bulk.ts';
-import { HISTORY } from './history.ts';
+import { bulk, each, rowsStatement } from '../statements/bulk.ts';
+import { HISTORY } from '../statements/history.ts';
 import type { Statement } from '../connections/statement-group.ts';
 
 const INSERT = `INSERT INTO machines (id, public_id, created_at, last_transition_at, last_progress_at)

@@ -2,7 +2,7 @@
 import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
 import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
 import type { Batch, Touched } from './batch.ts';
-import { bulk, each, insertStatement, rows, rowsStatement } from './bulk.ts';
+import { bulk, each, insertStatement, rows, rowsStatement } from '../statements/bulk.ts';
 import type { Statement } from '../connections/statement-group.ts';
 import { artifactStatements } from './flush-artifacts.ts';
 import { machineStatements } from './flush-machines.ts';

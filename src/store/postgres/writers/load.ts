@@ -5,10 +5,10 @@ import type { Loaded } from './batch.ts';
 import type { Connection } from '../connections/connection.ts';
 import type { Statement } from '../connections/statement-group.ts';
 import { type Doubts, keyOf, type Needs } from './needs.ts';
-import { HISTORY } from './history.ts';
-import { SELECT_ARTIFACT } from './select-artifact.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from './select-execution.ts';
-import { type MachineRow, SELECT_MACHINE } from './select-machine.ts';
+import { HISTORY } from '../statements/history.ts';
+import { SELECT_ARTIFACT } from '../statements/select-artifact.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from '../statements/select-execution.ts';
+import { type MachineRow, SELECT_MACHINE } from '../statements/select-machine.ts';
 
 interface KeyRow {
   api_key: string;

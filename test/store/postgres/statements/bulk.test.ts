@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Connection, connect } from '../../../../src/store/postgres/connections/connection.ts';
 import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
-import { each, insertStatement, rowsStatement } from '../../../../src/store/postgres/writers/bulk.ts';
+import { each, insertStatement, rowsStatement } from '../../../../src/store/postgres/statements/bulk.ts';
 import { TestPostgres } from '../../../helpers/postgres.ts';
 
 const COLUMNS = { id: 'bigint', user: 'text', done: 'boolean' } as const;
