@@ -9,8 +9,9 @@ import { fillStatements, type Size } from '../test/store/postgres/fill-statement
 import { compareLists, type MeasuredStore } from './list-times.ts';
 import { TINY } from './rounds.ts';
 
-const SMALL: Size = { machines: 200, executions: 2000 };
-const LARGE: Size = TINY ? { machines: 400, executions: 4000 } : { machines: 20_000, executions: 500_000 };
+/** Both have the same number of executions for each machine, so that the lists of a machine have as many rows. */
+const SMALL: Size = { machines: 200, executions: 5000 };
+const LARGE: Size = TINY ? { machines: 400, executions: 10_000 } : { machines: 20_000, executions: 500_000 };
 const SAMPLES = TINY ? 5 : 200;
 
 const postgres = await TestPostgres.start();

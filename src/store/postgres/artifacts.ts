@@ -4,8 +4,8 @@ import { toPage } from '../rows/page.ts';
 import type { Artifact, ArtifactStore } from '../store.ts';
 import { deleteArtifact, expireArtifacts } from '../transactions/artifacts.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './writers/needs.ts';
 import { ARTIFACT_COLUMNS, SELECT_ARTIFACT } from './statements/select-artifact.ts';
+import { onBehalf } from './writers/needs.ts';
 
 const FIND_DELETED = `SELECT ${ARTIFACT_COLUMNS} FROM artifacts a JOIN machines m ON m.id = a.machine_id
   WHERE a.deleted_at IS NOT NULL AND a.public_id = $1`;

@@ -4,8 +4,8 @@ import {
   type BatchCountRow,
   type BatchRow,
   countsText,
-  memberKey,
   MEMBER_KEY_MS,
+  memberKey,
   progressOf,
   toBatch,
   toMember,
@@ -16,12 +16,12 @@ import type { Batch, BatchAdvance, BatchStore } from '../store.ts';
 import { refusalOf } from '../transactions/retries.ts';
 import type { Connection } from './connections/connection.ts';
 import type { Context } from './context.ts';
+import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './statements/select-execution.ts';
+import { REPLICA_ALIVE } from './statements/select-machine.ts';
 import { Batch as Writes } from './writers/batch.ts';
 import { flushStatements } from './writers/flush.ts';
 import { load } from './writers/load.ts';
 import { onBehalf } from './writers/needs.ts';
-import { EXECUTION_COLUMNS, EXECUTION_TABLES } from './statements/select-execution.ts';
-import { REPLICA_ALIVE } from './statements/select-machine.ts';
 
 const SELECT = `SELECT b.id, b.public_id, b.status, b.cancelled::int AS cancelled, b.sealed_request,
   b.max_concurrency, b.max_failures, b.created_by, b.created_at, b.completed_at, b.counts,

@@ -47,7 +47,11 @@ export function dispatchMethods({ read, writers }: Context): DispatchStore & Rep
     // The machine's row is not needed: an execution with reports has left its queue.
     appendReports: (p) =>
       writers.write(p.machineId, {
-        needs: { executions: p.records.map(({ executionId }) => executionId), artifactBytes: p.records.some(isPiece) },
+        needs: {
+          executions: p.records.map(({ executionId }) => executionId),
+          // Their lock is the last one of a batch.
+          ...(p.records.some(isPiece) ? { artifactBytes: true } : { reuses: true }),
+        },
         bytes: bytesOf(p),
         run: (tx) => appendReports(tx, p),
       }),

@@ -15,9 +15,9 @@ import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './writers/needs.ts';
 import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './statements/select-execution.ts';
 import { selectMachines } from './statements/select-machine.ts';
+import { onBehalf } from './writers/needs.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
 const LIST = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_terminal AND e.id < $2 ORDER BY e.id DESC LIMIT $3`;
@@ -68,6 +68,7 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
         needs: {
           machines: [machineId],
           creates: 'execution',
+          reuses: true,
           ...onBehalf(p, executionId),
           ...(p.mayExist === true && { executions: [executionId] }),
         },
@@ -78,7 +79,7 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
     requestCancel: (p) => {
       const { machineId, executionId } = p;
       return writers.write(machineId, {
-        needs: { machines: [machineId], executions: [executionId], ...onBehalf(p, executionId) },
+        needs: { machines: [machineId], executions: [executionId], reuses: true, ...onBehalf(p, executionId) },
         run: (tx) => requestCancel(tx, p),
       });
     },

@@ -2,10 +2,10 @@
 import { toMachine } from '../rows/machine-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { LifecycleStore } from '../store.ts';
-import { beginOperation, changeMachine, placeMachine, endOperation } from '../transactions/machines.ts';
+import { beginOperation, changeMachine, endOperation, placeMachine } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import { onBehalf } from './writers/needs.ts';
 import { type MachineRow, SELECT_MACHINE } from './statements/select-machine.ts';
+import { onBehalf } from './writers/needs.ts';
 
 const LIST_IDLE = `${SELECT_MACHINE} WHERE m.phase = 'running' AND m.autosleep_seconds > 0 AND m.id > $1 AND m.waiting = 0
   AND NOT EXISTS (SELECT 1 FROM executions e

@@ -6,8 +6,8 @@ import { toPage } from '../rows/page.ts';
 import type { ConnectionStore, MachineStore } from '../store.ts';
 import { advanceMachine, machineConnected } from '../transactions/machines.ts';
 import type { Context } from './context.ts';
-import type { Doubts } from './writers/needs.ts';
 import { hasLabel, labelValues, type MachineRow, SELECT_MACHINE } from './statements/select-machine.ts';
+import type { Doubts } from './writers/needs.ts';
 
 const LIST = `${SELECT_MACHINE} WHERE m.id > $1 AND m.phase <> 'destroyed' AND ($3::text[] IS NULL OR m.public_id = ANY($3))`;
 const NAMED = `${LIST} AND m.name = $4 AND m.desired_state <> 'destroyed'`;

@@ -15,8 +15,10 @@ export const fillStatements = ({ machines, executions }: Size): string[] => [
    SELECT 'ex-' || i, (SELECT min(id) FROM machines) + i % ${machines},
      CASE WHEN i > ${executions - 200} THEN 'running' WHEN i % 100 = 0 THEN 'failed' ELSE 'succeeded' END,
      i, i, i, CASE WHEN i > ${executions - 200} THEN NULL ELSE i END, 'runner', 4, i FROM generate_series(1, ${executions}) i`,
-  `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes)
-   SELECT id, '["true"]', '[]', 'none', 'admin', 0 FROM executions`,
+  `INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes, callback_url)
+   SELECT id, '["true"]', '[]', 'none', 'admin', 0, CASE WHEN id % 10 = 0 THEN 'https://example.com' END FROM executions`,
+  `INSERT INTO callbacks (execution_id, attempt, created_at, due_at)
+   SELECT execution_id, 1, 1, 1 FROM requests WHERE callback_url IS NOT NULL ORDER BY execution_id`,
   `INSERT INTO artifacts (public_id, machine_id, execution_public_id, name, bytes, sha256, created_at, expires_at)
    SELECT 'ar-' || i, (SELECT min(id) FROM machines), CASE WHEN i <= 60 THEN 'ex-1' ELSE 'ex-' || ${machines} END, 'file-' || i, 1, 'sha256', i, i
    FROM generate_series(1, ${executions}) i`,

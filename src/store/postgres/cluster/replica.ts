@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto';
 import { type Heartbeat, StoreUnavailableError } from '../../store.ts';
 import { advanceMachine } from '../../transactions/machines.ts';
-import { Batch } from '../writers/batch.ts';
 import type { Connection } from '../connections/connection.ts';
-import { flushStatements } from '../writers/flush.ts';
-import { HISTORY } from '../statements/history.ts';
-import { load } from '../writers/load.ts';
-import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../statements/select-machine.ts';
 import type { Transactions } from '../connections/transactions.ts';
+import { HISTORY } from '../statements/history.ts';
+import { REPLICA_ALIVE, REPLICA_DEAD_AFTER_MS } from '../statements/select-machine.ts';
+import { Batch } from '../writers/batch.ts';
+import { flushStatements } from '../writers/flush.ts';
+import { load } from '../writers/load.ts';
 
 /** Time for which receipts of commits are kept. They are read within seconds of the commit. */
 const KEEP_RECEIPTS = "interval '1 hour'";

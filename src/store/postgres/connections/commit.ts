@@ -1,10 +1,11 @@
 /** Runs transactions and finds out their outcome: if the answer to COMMIT is lost, the outcome is looked up. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../../store.ts';
+import { type BegunTransaction, begin } from './begun.ts';
 import { type Connection, connect } from './connection.ts';
-import type { Statement } from './statement-group.ts';
 import { asStoreError, codeOf, isAnswer, isConflict, isReadOnly } from './failures.ts';
 import type { ConnectionSlot } from './slots.ts';
+import type { Statement } from './statement-group.ts';
 import type { DatabaseAddress } from './url.ts';
 
 /** Maximum number of attempts for a transaction that failed because of another one, or that was lost without having been committed. */
@@ -22,16 +23,23 @@ export interface Done<T> {
   last?: readonly Statement[];
   /** The transaction may be lost in a crash of the database although it counts as committed. It leaves no receipt. */
   disposable?: true;
+  /** Called after the answer to COMMIT. Must not throw. */
+  onCommitted?: (transactionId: string) => void;
 }
 export type Body<T> = (connection: Connection) => Promise<Done<T>>;
 
 /**
  * Runs `body` in a transaction. It may run several times, and must change nothing but the database. Rejects with the error that `body`
- * throws (nothing was written), or with StoreUnavailableError.
+ * throws (nothing was written), or with StoreUnavailableError. With `begun`, each transaction begins the next one.
  */
-export async function transact<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<T> {
+export async function transact<T>(
+  slot: ConnectionSlot,
+  address: DatabaseAddress,
+  body: Body<T>,
+  begun?: BegunTransaction,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const outcome = await attemptOnce(slot, address, body);
+    const outcome = await attemptOnce(slot, { address, body, begun });
     if (outcome.committed) return outcome.result;
     if (attempt === MAX_ATTEMPTS) throw asStoreError(outcome.error);
   }
@@ -39,25 +47,34 @@ export async function transact<T>(slot: ConnectionSlot, address: DatabaseAddress
 
 type Attempt<T> = { committed: true; result: T } | { committed: false; error: unknown };
 
-async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, body: Body<T>): Promise<Attempt<T>> {
+interface Terms<T> {
+  address: DatabaseAddress;
+  body: Body<T>;
+  begun: BegunTransaction | undefined;
+}
+
+async function attemptOnce<T>(slot: ConnectionSlot, { address, body, begun }: Terms<T>): Promise<Attempt<T>> {
   const connection = await slot.get();
-  const begun = begin(connection);
+  const beginning = begun?.take(connection) ?? begin(connection);
   // A failure is reported below. Without this handler it would be an unhandled rejection until then.
-  begun.catch(() => undefined);
+  beginning.catch(() => undefined);
   let done: Done<T>;
   let transactionId: string;
   try {
     done = await body(connection);
-    transactionId = await begun;
+    transactionId = await beginning;
   } catch (error) {
-    await begun.catch(() => undefined);
+    await beginning.catch(() => undefined);
     await end(connection, error);
     if (isConflict(error)) return { committed: false, error };
     throw asStoreError(error);
   }
   const receipt = done.disposable ? [] : [receiptOf(slot)];
-  const { error, answered } = await commit(connection, [...(done.last ?? []), ...receipt]);
-  if (error === undefined) return { committed: true, result: done.result };
+  const { error, answered } = await commit(connection, [...(done.last ?? []), ...receipt], begun);
+  if (error === undefined) {
+    done.onCommitted?.(transactionId);
+    return { committed: true, result: done.result };
+  }
   if (!answered) {
     connection.destroy();
     const { processId } = connection;
@@ -69,20 +86,25 @@ async function attemptOnce<T>(slot: ConnectionSlot, address: DatabaseAddress, bo
   throw asStoreError(error);
 }
 
-/** Commits. Without an error the transaction is committed. Without an answer its outcome is unknown. */
+/** Commits, and begins the next transaction. Without an error this one is committed. Without an answer its outcome is unknown. */
 async function commit(
   connection: Connection,
   last: readonly Statement[],
+  begun: BegunTransaction | undefined,
 ): Promise<{ error?: unknown; answered: boolean }> {
   const sent = [...last, { name: 'commit', text: 'COMMIT' }].map((statement) => connection.run(statement));
+  begun?.prepare(connection);
   const answers = await Promise.allSettled(sent);
   const failed = answers.find((answer) => answer.status === 'rejected')?.reason as unknown;
   const committed = answers.at(-1);
-  // A COMMIT of a failed transaction is answered by ROLLBACK, without an error.
-  if (committed?.status === 'fulfilled') {
-    if (committed.value.command === 'COMMIT') return { answered: true };
-    return { error: failed ?? new Error(`COMMIT was answered by ${committed.value.command}`), answered: true };
+  if (committed?.status === 'fulfilled' && committed.value.command === 'COMMIT') {
+    begun?.keep();
+    return { answered: true };
   }
+  begun?.drop();
+  // A COMMIT of a failed transaction is answered by ROLLBACK, without an error.
+  if (committed?.status === 'fulfilled')
+    return { error: failed ?? new Error(`COMMIT was answered by ${committed.value.command}`), answered: true };
   return { error: failed, answered: isAnswer(committed?.reason) };
 }
 
@@ -91,15 +113,6 @@ function receiptOf({ id }: ConnectionSlot): Statement {
   const text = `INSERT INTO commit_receipts (connection, transaction_id) VALUES ($1, pg_current_xact_id())
     ON CONFLICT (connection) DO UPDATE SET transaction_id = EXCLUDED.transaction_id, at = EXCLUDED.at`;
   return { name: 'receipt', text, values: [id] };
-}
-
-/** Begins a transaction and returns its id, by which it can be looked up. Sent together with the following statements. */
-async function begin(connection: Connection): Promise<string> {
-  const [, rows] = await Promise.all([
-    connection.run({ name: 'begin', text: 'BEGIN' }),
-    connection.query<{ id: string }>({ name: 'transaction-id', text: 'SELECT pg_current_xact_id()::text AS id' }),
-  ]);
-  return rows[0]?.id ?? '';
 }
 
 /** Ends a transaction that failed. Another connection may find a primary. */

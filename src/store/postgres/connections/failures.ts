@@ -7,8 +7,11 @@ const TEMPORARY =
 const READ_ONLY = '25006';
 /** Messages of pg without a code: the connection is lost, or did not answer. */
 const CONNECTION = /connection|timeout|terminated|not queryable/i;
-/** Codes for transactions that waited for each other or cannot be serialised: a repetition succeeds. */
-const CONFLICT = /^(40001|40P01)$/;
+/**
+ * Codes for transactions that waited for each other or cannot be serialised, and (division by zero) that wrote rows that have changed since
+ * they were read, see `EXACTLY`: a repetition succeeds.
+ */
+const CONFLICT = /^(40001|40P01|22012)$/;
 
 /** Returns `error` for callers of the store: StoreUnavailableError if trying again can help, else the error itself. */
 export function asStoreError(error: unknown): unknown {

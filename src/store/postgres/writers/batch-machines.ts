@@ -19,6 +19,8 @@ export interface TouchedMachine {
   operator: number | null;
   /** The time at which its tokens and labels are removed. */
   credentialsDropAt?: number;
+  /** Present if it was not read: the id of the transaction that wrote it last. */
+  writtenBy?: bigint;
 }
 
 export interface LoadedMachines {
@@ -28,6 +30,8 @@ export interface LoadedMachines {
   countOf: ReadonlyMap<string, number>;
   /** Keys of the machines that have the requested names. */
   holders: ReadonlyMap<string, number>;
+  /** Rows that were not read. */
+  reused: { machines: readonly Omit<TouchedMachine, 'changes'>[] } | undefined;
 }
 
 const NOTHING: Counters = { waiting: 0, waitingBytes: 0, lastDispatchNumber: 0 };
@@ -41,7 +45,7 @@ export class BatchMachines implements MachineAccess {
   readonly #countOf: ReadonlyMap<string, number>;
   readonly #holders: ReadonlyMap<string, number>;
 
-  constructor({ rows, freshKeys, countOf, holders }: LoadedMachines) {
+  constructor({ rows, freshKeys, countOf, holders, reused }: LoadedMachines) {
     this.#freshKeys = [...freshKeys];
     this.#countOf = countOf;
     this.#holders = holders;
@@ -57,6 +61,7 @@ export class BatchMachines implements MachineAccess {
         operator,
       });
     }
+    for (const known of reused?.machines ?? []) this.#add({ ...known, changes: new Set() });
   }
 
   /** The changed machines, in their present state. */

@@ -17,6 +17,7 @@ import type { Actor, Artifact, Idempotency, Replay } from '../../store.ts';
 import type { Transaction } from '../../transactions/transaction.ts';
 import { BatchArtifacts, type LoadedArtifacts } from './batch-artifacts.ts';
 import { BatchMachines, type LoadedMachines } from './batch-machines.ts';
+import type { Reused } from './known-rows.ts';
 import { keyOf } from './needs.ts';
 
 /** The loaded rows. */
@@ -25,6 +26,8 @@ export interface Loaded extends LoadedMachines, LoadedArtifacts {
   /** By `keyOf`. `isTrial`: inserted by this transaction, so the key was free. */
   keys: ReadonlyMap<string, { bound: BoundKey; isTrial: boolean }>;
   records: readonly ExecutionRecord[];
+  /** Rows that were not read: the flush checks that they have not changed. */
+  reused: Reused | undefined;
   inputs: ReadonlyMap<number, Buffer>;
   /** Keys of waiting executions that may have been dispatched. */
   doubtful: ReadonlySet<number>;
@@ -44,6 +47,8 @@ export interface Touched {
   /** Bytes of its streams were released. */
   releases: boolean;
   ended: boolean;
+  /** Present if it was not read: the id of the transaction that wrote it last. */
+  writtenBy?: bigint;
 }
 
 export interface TouchedKey {
@@ -74,9 +79,10 @@ export class Batch implements Transaction {
     this.#inputs = loaded.inputs;
     this.#doubtful = loaded.doubtful;
     this.#freshKeys = [...loaded.freshExecutionKeys];
-    for (const record of loaded.records) {
-      const touched = { record, entries: [], streamed: [], tails: [], changed: false, releases: false, ended: false };
-      this.executions.set(record.execution.executionId, touched);
+    const untouched = { changed: false, releases: false, ended: false };
+    for (const known of [...loaded.records.map((record) => ({ record })), ...(loaded.reused?.executions ?? [])]) {
+      const touched = { ...known, ...untouched, entries: [], streamed: [], tails: [] };
+      this.executions.set(known.record.execution.executionId, touched);
     }
     for (const [name, { bound, isTrial }] of loaded.keys) {
       const [apiKeyId = '', key = ''] = name.split(/ (.*)/s);

@@ -1,9 +1,10 @@
 /** Writes the machines of a batch of writes. */
 import { labelsOf } from '../../../core/machines/machine.ts';
-import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
+import type { Statement } from '../connections/statement-group.ts';
 import { bulk, each, rowsStatement } from '../statements/bulk.ts';
 import { HISTORY } from '../statements/history.ts';
-import type { Statement } from '../connections/statement-group.ts';
+import { lockUnchanged, updateUnchanged, versionOf } from '../statements/unchanged.ts';
+import type { BatchMachines, TouchedMachine } from './batch-machines.ts';
 
 const INSERT = `INSERT INTO machines (id, public_id, created_at, last_transition_at, last_progress_at)
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])`;
@@ -23,12 +24,20 @@ const UPDATE = `UPDATE machines m SET vcpu = u.vcpu, memory_mib = u.memory_mib, 
     attributes, provider_state, last_operation, last_error, failed_for_good, resizing, sleep_reason, expected_at, host,
     agent_labels, own_labels, name)
   WHERE m.id = u.id`;
+const COUNTERS = { id: 'bigint', waiting: 'bigint', waiting_bytes: 'bigint', last_dispatch_number: 'bigint' } as const;
+const SET_COUNTERS = `waiting = u.waiting, waiting_bytes = u.waiting_bytes,
+    last_dispatch_number = u.last_dispatch_number`;
 const SAVE_COUNTERS = rowsStatement(
   'save-counters',
-  { id: 'bigint', waiting: 'bigint', waiting_bytes: 'bigint', last_dispatch_number: 'bigint' },
-  (rows) => `UPDATE machines m SET waiting = u.waiting, waiting_bytes = u.waiting_bytes,
-    last_dispatch_number = u.last_dispatch_number FROM ${rows} WHERE m.id = u.id`,
+  COUNTERS,
+  (rows) => `UPDATE machines m SET ${SET_COUNTERS} FROM ${rows} WHERE m.id = u.id`,
 );
+const SAVE_UNCHANGED_COUNTERS = updateUnchanged({
+  name: 'save-unchanged-counters',
+  table: 'machines',
+  columns: COUNTERS,
+  set: SET_COUNTERS,
+});
 /** Saves the owners of connections, with the present history of the database, which their hello has seen. */
 const SAVE_OWNERS = `UPDATE machines m SET owner = u.owner,
     history = CASE WHEN u.owner IS NULL THEN m.history ELSE (SELECT ${HISTORY}) END
@@ -61,7 +70,9 @@ export function machineStatements(machines: BatchMachines): Statement[] {
   const idle = written.filter(
     ({ record, row }) => record.machine.operation === undefined && row?.operation_number != null,
   );
+  const unread = touched.filter((machine) => machine.writtenBy !== undefined && !isCheckedByCounters(machine));
   return [
+    ...lockUnchanged('machines', unread.map(versionedKeyOf)),
     ...bulk('insert-machines', INSERT, written.filter(({ row }) => row === undefined).map(keyOf)),
     ...bulk('update-machines', UPDATE, written.map(valuesOf)),
     ...bulk('save-operations', SAVE_OPERATIONS, written.flatMap(operationOf)),
@@ -70,7 +81,13 @@ export function machineStatements(machines: BatchMachines): Statement[] {
       DROP_OPERATIONS,
       idle.map(({ record }) => [record.key]),
     ),
-    ...each(SAVE_COUNTERS, withChange('counters').map(countersOf)),
+    ...each(
+      SAVE_COUNTERS,
+      withChange('counters')
+        .filter((machine) => !isCheckedByCounters(machine))
+        .map(countersOf),
+    ),
+    ...each(SAVE_UNCHANGED_COUNTERS, touched.filter(isCheckedByCounters).toSorted(byKey).map(unchangedCountersOf)),
     ...bulk(
       'save-owners',
       SAVE_OWNERS,
@@ -94,6 +111,23 @@ export function machineStatements(machines: BatchMachines): Statement[] {
     ...bulk('add-labels', ADD_LABELS, labelled.flatMap(labelsFor)),
     ...bulk('keep-tokens', KEEP_TOKENS, machines.tokens.map(tokenOf)),
   ];
+}
+
+/** Whether only its counters are written, by the statement that also checks that a row that was not read has not changed. */
+function isCheckedByCounters({ writtenBy, changes }: TouchedMachine): boolean {
+  return writtenBy !== undefined && changes.size === 1 && changes.has('counters');
+}
+
+function byKey(a: TouchedMachine, b: TouchedMachine): number {
+  return a.record.key - b.record.key;
+}
+
+function versionedKeyOf({ record, writtenBy = 0n }: TouchedMachine): unknown[] {
+  return [record.key, versionOf(writtenBy)];
+}
+
+function unchangedCountersOf(touched: TouchedMachine): unknown[] {
+  return [...countersOf(touched), versionOf(touched.writtenBy ?? 0n)];
 }
 
 function keyOf({ record: { key, machine } }: TouchedMachine): unknown[] {

@@ -1,15 +1,18 @@
 /** The second round trip of a batch: writes the changes of all its use cases in a few statements. */
 import type { LogEntry } from '../../../core/decisions/execution-draft.ts';
 import { artifactsColumn, launchColumn } from '../../rows/execution-row.ts';
-import type { Batch, Touched } from './batch.ts';
-import { bulk, each, insertStatement, rows, rowsStatement } from '../statements/bulk.ts';
 import type { Statement } from '../connections/statement-group.ts';
+import { bulk, each, insertStatement, rows, rowsStatement } from '../statements/bulk.ts';
+import { lockUnchanged, updateUnchanged, versionOf } from '../statements/unchanged.ts';
+import type { Batch, Touched } from './batch.ts';
 import { artifactStatements } from './flush-artifacts.ts';
 import { machineStatements } from './flush-machines.ts';
 
 /** Returns the statements that write the batch. */
 export function flushStatements(batch: Batch): Statement[] {
-  const changed = [...batch.executions.values()].filter((touched) => touched.changed);
+  const all = [...batch.executions.values()];
+  const changed = all.filter((touched) => touched.changed);
+  const untouched = all.filter((touched) => !touched.changed && touched.writtenBy !== undefined);
   const created = changed.filter((touched) => touched.newExecution !== undefined);
   const updated = changed.filter((touched) => touched.newExecution === undefined);
   const ended = changed.filter((touched) => touched.ended);
@@ -21,7 +24,12 @@ export function flushStatements(batch: Batch): Statement[] {
     ),
     ...each(INSERT_REQUESTS, created.map(requestOf)),
     ...sealStatements(created),
-    ...each(UPDATE_EXECUTIONS, updated.map(stateOf)),
+    ...each(UPDATE_EXECUTIONS, updated.filter(({ writtenBy }) => writtenBy === undefined).map(changeOf)),
+    ...each(UPDATE_UNCHANGED, updated.toSorted((a, b) => a.record.key - b.record.key).flatMap(unchangedOf)),
+    ...lockUnchanged(
+      'executions',
+      untouched.map(({ record, writtenBy = 0n }) => [record.key, versionOf(writtenBy)]),
+    ),
     ...each(INSERT_LIFECYCLE, changed.flatMap(lifecycleOf)),
     ...rows(INSERT_OUTPUT, changed.flatMap(outputOf)),
     ...rows(INSERT_STREAMED, changed.flatMap(streamedOf)),
@@ -74,16 +82,32 @@ const INSERT_EXECUTIONS = insertStatement('insert-executions', 'executions', {
   output_read_at: 'bigint',
   is_terminal: 'boolean',
 });
-const UNCHANGING = ['id', 'machine_id', 'public_id', 'created_at', 'expires_at'];
-const SET_STATE = Object.keys(STATE_COLUMNS)
-  .filter((column) => !UNCHANGING.includes(column))
+const { machine_id: _m, public_id: _p, created_at: _c, expires_at: _e, ...CHANGING_COLUMNS } = STATE_COLUMNS;
+const SET_STATE = Object.keys(CHANGING_COLUMNS)
+  .slice(1)
   .map((column) => `${column} = u.${column}`)
   .join(', ');
 const UPDATE_EXECUTIONS = rowsStatement(
   'update-executions',
-  STATE_COLUMNS,
+  CHANGING_COLUMNS,
   (rows) => `UPDATE executions e SET ${SET_STATE} FROM ${rows} WHERE e.id = u.id`,
 );
+const UPDATE_UNCHANGED = updateUnchanged({
+  name: 'update-unchanged-executions',
+  table: 'executions',
+  columns: CHANGING_COLUMNS,
+  set: SET_STATE,
+});
+
+/** Returns the values in the order of CHANGING_COLUMNS. */
+function changeOf(touched: Touched): unknown[] {
+  const [key, _machine, _id, _createdAt, _expiresAt, ...changing] = stateOf(touched);
+  return [key, ...changing];
+}
+
+function unchangedOf(touched: Touched): unknown[][] {
+  return touched.writtenBy === undefined ? [] : [[...changeOf(touched), versionOf(touched.writtenBy)]];
+}
 
 /** Returns the values in the order of STATE_COLUMNS. */
 function stateOf({ record }: Touched): unknown[] {

@@ -1,14 +1,15 @@
 /** The first round trip of a batch: locks and reads everything that its use cases need, in the order that all transactions follow. */
 import { type ArtifactRow, toArtifact } from '../../rows/artifact-row.ts';
 import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
-import type { Loaded } from './batch.ts';
 import type { Connection } from '../connections/connection.ts';
 import type { Statement } from '../connections/statement-group.ts';
-import { type Doubts, keyOf, type Needs } from './needs.ts';
 import { HISTORY } from '../statements/history.ts';
 import { SELECT_ARTIFACT } from '../statements/select-artifact.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from '../statements/select-execution.ts';
 import { type MachineRow, SELECT_MACHINE } from '../statements/select-machine.ts';
+import type { Loaded } from './batch.ts';
+import type { Reused } from './known-rows.ts';
+import { type Doubts, keyOf, type Needs } from './needs.ts';
 
 interface KeyRow {
   api_key: string;
@@ -20,8 +21,12 @@ interface KeyRow {
 
 type RecordRow = ExecutionRow & { sealed?: Buffer | null };
 
-/** Lock order: keys of actors, Idempotency-Keys, providers, names, machines, executions; each sorted. */
-export async function load(connection: Connection, all: readonly Needs[]): Promise<Loaded> {
+/**
+ * Lock order: keys of actors, Idempotency-Keys, providers, names, machines, executions; each sorted. `reused`: machines, executions and keys that
+ * are not read.
+ */
+export async function load(connection: Connection, all: readonly Needs[], reused?: Reused): Promise<Loaded> {
+  const rowNeeds = reused === undefined ? all : [];
   const executions = all.filter(({ creates }) => creates === 'execution').length;
   const machines = all.filter(({ creates }) => creates === 'machine').length;
   const [actors, keys, countOf, holders, rows, found, doubts, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
@@ -30,11 +35,11 @@ export async function load(connection: Connection, all: readonly Needs[]): Promi
       loadKeys(connection, all),
       loadCounts(connection, all),
       loadHolders(connection, all),
-      loadMachines(connection, all),
-      loadRecords(connection, all),
+      loadMachines(connection, rowNeeds),
+      loadRecords(connection, rowNeeds),
       loadDoubtful(connection, all),
-      loadFreshKeys(connection, 'execution_ids', executions),
-      loadFreshKeys(connection, 'machines_id_seq', machines),
+      reused?.freshKeys ?? drawKeys(connection, 'execution_ids', executions),
+      drawKeys(connection, 'machines_id_seq', machines),
       loadArtifacts(connection, all),
       loadArtifactBytes(connection, all),
     ]);
@@ -44,7 +49,7 @@ export async function load(connection: Connection, all: readonly Needs[]): Promi
     records.flatMap(({ id, sealed }) => (sealed instanceof Buffer ? [[id, sealed] as const] : [])),
   );
   const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
-  return { actors, keys, countOf, holders, rows, doubtful, freshExecutionKeys, freshKeys, ...loaded };
+  return { actors, keys, countOf, holders, rows, doubtful, freshExecutionKeys, freshKeys, reused, ...loaded };
 }
 
 async function loadActors(connection: Connection, all: readonly Needs[]): Promise<Loaded['actors']> {
@@ -238,9 +243,21 @@ function distinct(rows: readonly RecordRow[]): RecordRow[] {
 }
 
 /** Returns new keys. They are drawn under the locks of the machines, so that they rise for each machine in the order of commits. */
-async function loadFreshKeys(connection: Connection, sequence: string, count: number): Promise<number[]> {
+async function drawKeys(
+  connection: Connection,
+  sequence: 'execution_ids' | 'machines_id_seq',
+  count: number,
+): Promise<number[]> {
   if (count === 0) return [];
   const text = 'SELECT nextval($2::regclass) AS key FROM generate_series(1, $1)';
   const rows = await connection.query<{ key: number }>({ name: 'fresh-keys', text, values: [count, sequence] });
   return rows.map(({ key }) => key);
+}
+
+/** Number of keys that are drawn in advance. */
+const KEYS_AHEAD = 64;
+
+/** Draws keys for later executions, if `left` are few. */
+export function drawKeysAhead(connection: Connection, left: number): Promise<number[]> {
+  return drawKeys(connection, 'execution_ids', left < KEYS_AHEAD / 2 ? KEYS_AHEAD : 0);
 }

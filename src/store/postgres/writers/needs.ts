@@ -13,6 +13,8 @@ export interface Doubts {
 }
 
 export interface Needs {
+  /** Only `machines`, `executions` and new executions are needed, as the writer has committed them last if it knows: see KnownRows. */
+  reuses?: true;
   /** Public ids. Their rows are locked, machines first. */
   machines?: readonly string[];
   executions?: readonly string[];
