@@ -9,7 +9,7 @@ const READ_ONLY = '25006';
 const CONNECTION = /connection|timeout|terminated|not queryable/i;
 /**
  * Codes for transactions that waited for each other or cannot be serialised, and (division by zero) that wrote rows that have changed since
- * they were read, see `EXACTLY`: a repetition succeeds.
+ * they were read (statements/unchanged.ts): a repetition succeeds.
  */
 const CONFLICT = /^(40001|40P01|22012)$/;
 
