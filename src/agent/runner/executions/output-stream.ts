@@ -45,7 +45,7 @@ export class OutputStream {
       return;
     }
     // A large piece is emitted unchanged, because joining large pieces copies all bytes.
-    if (this.#held >= LARGE_BYTES && this.#held + bytes.length > MAX_CHUNK_BYTES) this.#emitWhole(1);
+    if (this.#held >= LARGE_BYTES && this.#held + bytes.length >= MAX_CHUNK_BYTES) this.#emitWhole(1);
     this.#parts.push(bytes);
     this.#held += bytes.length;
     if (this.#held >= MAX_CHUNK_BYTES) this.#emitWhole(MAX_CHUNK_BYTES);

@@ -130,22 +130,38 @@ export interface EventFrame {
   payload: Buffer;
 }
 
-/** Decodes a byte stream to frames. Keeps an unfinished frame until its rest arrives. */
+/** Decodes a byte stream to frames. Keeps an unfinished frame until its rest arrives, but passes on its bytes of output. */
 export class FrameReader {
   #rest: Buffer = NOTHING;
+  /** The event of output whose last `missing` bytes have not arrived. */
+  #output: { op: number; handle: number; missing: number } | undefined;
 
-  /** Calls `each` for every frame that `chunk` completes. */
+  /** Calls `each` for every frame that `chunk` completes; for output with each part of it, because joining the parts copies all bytes. */
   push(chunk: Buffer, each: (frame: EventFrame) => void): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
+    let at = this.#continueOutput(bytes, each);
     while (bytes.length - at >= HEADER_BYTES) {
       const end = at + 4 + bytes.readUInt32LE(at);
-      if (end > bytes.length) break;
+      const op = bytes.readUInt8(at + 4);
+      const isPart = end > bytes.length;
+      if (isPart && op !== EVENT.stdout && op !== EVENT.stderr) break;
+      const handle = bytes.readUInt32LE(at + 5);
       const payload = bytes.subarray(at + HEADER_BYTES, end);
-      each({ op: bytes.readUInt8(at + 4), handle: bytes.readUInt32LE(at + 5), payload });
-      at = end;
+      if (!isPart || payload.length > 0) each({ op, handle, payload });
+      if (isPart) this.#output = { op, handle, missing: end - bytes.length };
+      at = Math.min(end, bytes.length);
     }
     this.#rest = at === bytes.length ? NOTHING : bytes.subarray(at);
+  }
+
+  /** Passes on the next part of an event of output. Returns where it ends in `bytes`. */
+  #continueOutput(bytes: Buffer, each: (frame: EventFrame) => void): number {
+    if (this.#output === undefined || bytes.length === 0) return 0;
+    const { op, handle, missing } = this.#output;
+    const payload = bytes.subarray(0, missing);
+    this.#output = payload.length < missing ? { op, handle, missing: missing - payload.length } : undefined;
+    each({ op, handle, payload });
+    return payload.length;
   }
 }
 
