@@ -2,7 +2,7 @@
 import type { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../node/log-keys.ts';
-import { countBuffersAsHeap, startMemoryReturn } from '../node/native/memory-return.ts';
+import { startMemoryReturn } from '../node/native/memory-return.ts';
 import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
@@ -138,7 +138,6 @@ export async function startServer(
 
 /** Runs a server until SIGTERM or SIGINT, then stops it. A second signal ends the process at once. */
 export async function runServer(config: ServerConfig): Promise<void> {
-  countBuffersAsHeap();
   const server = await startServer(config);
   const memoryReturn = startMemoryReturn();
   const reload = (): void => server.reloadCertificate();

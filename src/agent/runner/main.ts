@@ -1,6 +1,6 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { join, resolve } from 'node:path';
-import { countBuffersAsHeap, startMemoryReturn } from '../../node/native/memory-return.ts';
+import { startMemoryReturn } from '../../node/native/memory-return.ts';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
 import { openLog } from './log.ts';
@@ -33,7 +33,6 @@ if (await lockWithin(directory, LEAVING_MS)) {
   });
   const stop = (): void => runner?.stop(STOP_GRACE_MS);
   process.on('SIGTERM', stop).on('SIGINT', stop);
-  countBuffersAsHeap();
   startMemoryReturn();
   await runner.start();
   await runner.left;

@@ -1,6 +1,6 @@
 /**
- * The memory of a process with much I/O. V8 collects garbage less often during a burst, and free memory is returned to the system after it: V8
- * frees the buffers of a burst late, and the C allocator keeps freed memory between memory in use.
+ * Returns memory to the system after a burst. V8 frees the buffers of a burst late, and the C allocator keeps freed memory between memory in
+ * use. Without this a process would keep its peak memory.
  */
 import { performance } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
@@ -25,18 +25,6 @@ export interface MemoryReturnDeps {
   /** Collects garbage, and soon afterwards returns free memory to the system. */
   giveBack: () => void;
   intervalMs: number;
-}
-
-/** The first version of V8 that knows the flag. */
-const V8_WITH_FLAG = 13;
-
-/**
- * Lets V8 limit the buffers of I/O and its heap together. Otherwise it collects its whole heap after each 64 MiB of buffers, which takes up to half
- * of the processor time that output needs. Collections still come before the heap's limit.
- */
-export function countBuffersAsHeap(): void {
-  if (Number.parseInt(process.versions.v8, 10) < V8_WITH_FLAG) return;
-  setFlagsFromString('--external-memory-accounted-in-global-limit');
 }
 
 /** Starts to return memory whenever the process has grown and is idle, until `stop`. It keeps no process alive. */
