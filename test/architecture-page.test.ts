@@ -32,6 +32,7 @@ function defines(text: string, name: string): boolean {
 describe.each([
   ['From a create to the wire', 10],
   ['From a report to a waiting client', 8],
+  ['Output in `stream` mode', 8],
   ['Where to look', Number.POSITIVE_INFINITY],
 ])('%s', (heading, most) => {
   const steps = stepsUnder(heading);
