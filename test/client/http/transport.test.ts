@@ -34,6 +34,15 @@ describe('retries', () => {
     expect(new Set(server.asked.map(({ headers }) => headers['idempotency-key'])).size).toBe(2);
   });
 
+  test('the keys are those of the option newKey, one for each request', async () => {
+    const server = await scriptedServer(cut(TOKEN), json(TOKEN));
+    let made = 0;
+    const client = new Execplane({ url: server.url, apiKey: 'xpk_test', newKey: () => `key-${++made}` });
+    await client.joinTokens.create();
+    await client.joinTokens.create();
+    expect(server.asked.map(({ headers }) => headers['idempotency-key'])).toEqual(['key-1', 'key-1', 'key-2']);
+  });
+
   test('a refusal that is not retryable is not sent again', async () => {
     const refusal = {
       error_code: 'INVALID_STATE',
