@@ -279,9 +279,9 @@ test('the status stream sends the present state, then each transition, and ends 
   await using http = await withProviders();
   const path = await create(http);
   const url = await http.listen();
-  const response = await fetch(`${url}${path}/status/stream`, {
-    headers: { authorization: 'Bearer xpk_the-admin-key-of-these-tests', 'last-event-id': '999' },
-  });
+  const authorization = 'Bearer xpk_the-admin-key-of-these-tests';
+  const headers = { authorization, 'last-event-id': '999' };
+  const response = await fetch(`${url}${path}/status/stream`, { headers });
   expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = (await reader?.read())?.value ?? '';
@@ -294,8 +294,6 @@ test('the status stream sends the present state, then each transition, and ends 
   const phases = [...text.matchAll(/"phase":"(\w+)"/g)].map(([, phase]) => phase);
   expect(phases).toEqual(['accepted', 'placement_pending', 'starting', 'running']);
   expect(text.endsWith('\n\n')).toBe(true);
-  const again = await fetch(`${url}${path}/status/stream`, {
-    headers: { authorization: 'Bearer xpk_the-admin-key-of-these-tests' },
-  });
+  const again = await fetch(`${url}${path}/status/stream`, { headers: { authorization } });
   expect([...(await again.text()).matchAll(/^event: (.*)$/gm)]).toHaveLength(1);
 });
