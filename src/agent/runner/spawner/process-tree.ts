@@ -53,6 +53,8 @@ export async function killProcessTree(tree: Tree): Promise<void> {
   let waitMs = FIRST_WAIT_MS;
   let lastFoundAt = performance.now();
   for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < giveUpAt; ) {
+    // One call stops all forks of the group, however many processes compete with this one for the processor.
+    search.stopGroup();
     // All are stopped before any is killed, so that none forks meanwhile, or orphans a process that is found only through its parent.
     for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
       for (const row of fresh) send(row, 'SIGSTOP');
@@ -63,6 +65,8 @@ export async function killProcessTree(tree: Tree): Promise<void> {
     if (!nothing) lastFoundAt = performance.now();
     const certain = !search.missed || performance.now() - lastFoundAt > MAX_DOUBT_MS;
     quiet = nothing && certain ? quiet + 1 : 0;
+    // A process of the tree may have got the number of one that was not: before the end, all processes are read once more.
+    if (quiet === 1) search.forgetStrangers();
     waitMs = nothing ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
     await sleep(waitMs);
   }
@@ -91,6 +95,23 @@ class TreeSearch {
   constructor(tree: Tree) {
     this.#tree = tree;
     this.#variable = `EXECUTION_ID=${tree.executionId}`;
+  }
+
+  /** Stops the process group of the main process. */
+  stopGroup(): void {
+    const { main } = this.#tree;
+    if (main === undefined || !this.#sessionIsOurs()) return;
+    try {
+      process.kill(-main.pid, 'SIGSTOP');
+    } catch {
+      // It has no process any more.
+    }
+  }
+
+  /** Reads all processes again in the next search. */
+  forgetStrangers(): void {
+    this.#strangers.clear();
+    this.#strangers.add(process.pid);
   }
 
   /** Returns the new members. */
