@@ -1,4 +1,7 @@
-/** Limits the size of the database: deletes by age and by size, removes expired rows, and returns free space to the disk. */
+/**
+ * Limits the size of the database: deletes by age and by size, removes expired rows, and returns free space to the disk. Deletes the
+ * contents of ended terminals.
+ */
 import type { Logger } from 'pino';
 import type { Store } from '../../store/store.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
@@ -7,6 +10,10 @@ import { pause } from '../pause.ts';
 /** Delay between two rounds, ms. */
 const ROUND_MS = 60_000;
 const DAY_MS = 86_400_000;
+/** Time after the end of a terminal for which its contents are kept, ms: clients that reconnect receive the output that they missed. */
+const TERMINAL_CONTENTS_MS = 3_600_000;
+/** Number of terminals whose contents, at most 1.5 MiB of each, are deleted in one transaction. */
+const TERMINAL_STEP = 5;
 /** Number of executions in one transaction: few, so that a create does not wait long for it. */
 const STEP = 50;
 /** Number of rows of batches in one transaction. They are small. */
@@ -17,7 +24,14 @@ const PAUSE_MS = 20;
 export interface HousekeepingDeps {
   store: Pick<
     Store,
-    'deleteFinished' | 'deleteEndedBatches' | 'forgetExpired' | 'expireArtifacts' | 'maintain' | 'usedBytes' | 'cluster'
+    | 'deleteFinished'
+    | 'deleteEndedBatches'
+    | 'forgetExpired'
+    | 'expireArtifacts'
+    | 'releaseEndedTerminals'
+    | 'maintain'
+    | 'usedBytes'
+    | 'cluster'
   >;
   logger: Pick<Logger, 'info' | 'warn'>;
   /** ms since the epoch. */
@@ -69,6 +83,8 @@ async function round(deps: HousekeepingDeps, signal: AbortSignal): Promise<void>
   const duties: Step[] = [
     () => (deps.retentionDays === 0 ? nothing() : deleteBefore(now() - deps.retentionDays * DAY_MS)),
     async () => (await store.expireArtifacts({ now: now(), limit: STEP })) > 0,
+    async () =>
+      (await store.releaseEndedTerminals({ endedBefore: now() - TERMINAL_CONTENTS_MS, limit: TERMINAL_STEP })) > 0,
     async () => (await store.forgetExpired({ now: now(), limit: STEP })) > 0,
     // Remains are cleared before the size is read again. Otherwise all executions would be deleted before a deletion reduces the size.
     async () =>

@@ -13,6 +13,13 @@ const FIND_IDLE = `SELECT public_id AS execution FROM executions
 const IDLE_TERMINALS = `${SELECT_EXECUTION} WHERE e.output_mode = 'stream' AND e.completed_at IS NULL AND e.is_terminal
   AND e.started_at IS NOT NULL AND e.output_read_at < $1 ORDER BY e.output_read_at LIMIT $2`;
 
+const RELEASE_ENDED = `WITH ended AS (
+    SELECT id FROM executions WHERE is_terminal AND completed_at < $1
+      AND (stdout_released < stdout_kept OR stderr_released < stderr_kept) LIMIT $2 FOR UPDATE),
+  released AS (UPDATE executions SET stdout_released = stdout_kept, stderr_released = stderr_kept WHERE id IN (SELECT id FROM ended)),
+  forgotten AS (DELETE FROM stream_chunks WHERE execution_id IN (SELECT id FROM ended))
+  SELECT count(*)::int AS count FROM ended`;
+
 const READ_TAIL = `SELECT t.bytes FROM output_tails t JOIN executions e ON e.id = t.execution_id
   WHERE e.public_id = $1 AND t.stream = $2`;
 
@@ -39,6 +46,12 @@ export function outputMethods({ read, writers, transactions }: Context): OutputS
     async listIdleTerminals({ idleSince, limit }) {
       return (await read<ExecutionRow>({ text: IDLE_TERMINALS, values: [idleSince, limit] })).map(toExecution);
     },
+    releaseEndedTerminals: ({ endedBefore, limit }) =>
+      transactions.run(async (connection) => {
+        const query = { text: RELEASE_ENDED, values: [endedBefore, limit] };
+        const [row] = await connection.query<{ count: number }>(query);
+        return row?.count ?? 0;
+      }),
     async abandonIdleOutput({ idleSince, now, limit }) {
       const found = await read<{ execution: string }>({ text: FIND_IDLE, values: [idleSince, limit] });
       if (found.length === 0) return [];

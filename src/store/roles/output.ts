@@ -32,4 +32,6 @@ export interface OutputStore {
   listIdleTerminals(p: { idleSince: number; limit: number }): Promise<Execution[]>;
   /** Sets up to `limit` running executions to "abandoned" whose output nobody has read since `idleSince`, and returns them. */
   abandonIdleOutput(p: { idleSince: number; now: number; limit: number }): Promise<Execution[]>;
+  /** Deletes the contents of up to `limit` terminals that ended before `endedBefore` (ms since the epoch). Returns their number. */
+  releaseEndedTerminals(p: { endedBefore: number; limit: number }): Promise<number>;
 }

@@ -33,6 +33,8 @@ export function outputMethods({ db, write, tx, chunks, tails }: Context): Output
      AND e.started_at IS NOT NULL AND e.output_read_at < ? ORDER BY e.output_read_at LIMIT ?`,
   );
 
+  const releaseEnded = prepareReleaseEnded(db);
+
   function release(p: Parameters<OutputStore['releaseOutput']>[0]): Awaited<ReturnType<OutputStore['releaseOutput']>> {
     const record = tx.execution(p.executionId);
     if (record?.execution.machineId !== p.machineId) return { outcome: 'not_found' };
@@ -62,6 +64,7 @@ export function outputMethods({ db, write, tx, chunks, tails }: Context): Output
         touch.run(until, executionId);
       }),
     listIdleTerminals: ({ idleSince, limit }) => read(() => idleTerminals.all(idleSince, limit).map(toExecution)),
+    releaseEndedTerminals: ({ endedBefore, limit }) => write(() => releaseEnded(endedBefore, limit)),
     abandonIdleOutput: ({ idleSince, now, limit }) =>
       write(() =>
         idle.all(idleSince, limit).flatMap((executionId) => {
@@ -72,5 +75,28 @@ export function outputMethods({ db, write, tx, chunks, tails }: Context): Output
           return [change.after.execution];
         }),
       ),
+  };
+}
+
+/** Prepares the deletion of the contents of up to `limit` terminals that ended before a time. It returns their number. */
+function prepareReleaseEnded(db: Context['db']): (endedBefore: number, limit: number) => number {
+  const find = db
+    .prepare<[number, number], number>(
+      // The index holds terminals only: that of `completed_at`, which it would choose, holds every finished execution.
+      `SELECT id FROM executions INDEXED BY executions_terminals
+       WHERE is_terminal = 1 AND completed_at < ? AND (stdout_released < stdout_kept OR stderr_released < stderr_kept) LIMIT ?`,
+    )
+    .pluck();
+  const release = db.prepare(
+    'UPDATE executions SET stdout_released = stdout_kept, stderr_released = stderr_kept WHERE id = ?',
+  );
+  const forget = db.prepare('DELETE FROM stream_chunks WHERE execution_id = ?');
+  return (endedBefore, limit) => {
+    const ended = find.all(endedBefore, limit);
+    for (const id of ended) {
+      release.run(id);
+      forget.run(id);
+    }
+    return ended.length;
   };
 }

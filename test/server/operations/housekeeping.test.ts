@@ -9,6 +9,7 @@ const idle = {
   deleteFinished: async () => 0,
   deleteEndedBatches: async () => 0,
   expireArtifacts: async () => 0,
+  releaseEndedTerminals: async () => 0,
   forgetExpired: async () => 0,
   maintain: async () => false,
   usedBytes: async () => 0,
@@ -61,6 +62,30 @@ test('deletes batches by the same age, after the executions', async () => {
   await over.promise;
   await housekeeping.stop();
   expect(done).toEqual(['executions before day 70', 'batches before day 70']);
+});
+
+test('deletes the contents of terminals an hour after their end', async () => {
+  const left = [5, 2, 0];
+  const releaseEndedTerminals = vi.fn(async () => left.shift() ?? 0);
+  const forgotten = Promise.withResolvers<void>();
+  const housekeeping = startHousekeeping({
+    store: {
+      ...idle,
+      releaseEndedTerminals,
+      forgetExpired: async () => {
+        forgotten.resolve();
+        return 0;
+      },
+    },
+    logger,
+    now: () => 100 * DAY_MS,
+    ...KEEP,
+  });
+  await forgotten.promise;
+  await housekeeping.stop();
+  expect(releaseEndedTerminals.mock.calls).toEqual(
+    Array.from({ length: 3 }, () => [{ endedBefore: 100 * DAY_MS - 3_600_000, limit: 5 }]),
+  );
 });
 
 test('keeps finished executions for ever at 0 days, but deletes expired keys', async () => {

@@ -188,6 +188,30 @@ export function describeOutput(open: OpenStore): void {
       expect(await store.abandonIdleOutput({ idleSince: T0 + 100, now: T0 + 600, limit: 10 })).toHaveLength(1);
     });
 
+    it('of a terminal is deleted once the terminal has ended before a time; that of others stays', async () => {
+      const { store } = bench();
+      const make = async (isTerminal: boolean, endedAt?: number) => {
+        const { executionId } = await bench().dispatched({
+          outputMode: 'stream',
+          ...(isTerminal && { isTerminal: true as const }),
+        });
+        await bench().report([record(executionId, 1, 'started'), record(executionId, 2, 'stdout', 'abcdef')]);
+        if (endedAt !== undefined) await bench().report([record(executionId, 3, 'ended', ended())], { now: endedAt });
+        return executionId;
+      };
+      const [old, older] = [await make(true, T0 + 100), await make(true, T0 + 50)];
+      const others = [await make(true, T0 + 900), await make(true), await make(false, T0 + 100)];
+      const released: number[] = [];
+      for (let count = 1; count > 0; released.push(count))
+        count = await store.releaseEndedTerminals({ endedBefore: T0 + 500, limit: 1 });
+      expect(released).toEqual([1, 1, 0]);
+      for (const executionId of [old, older]) {
+        expect(await store.outputBounds({ executionId, stream: 'stdout' })).toEqual({ start: 6, end: 6 });
+        expect(await read(executionId, 0)).toBe('');
+      }
+      for (const executionId of others) expect(await read(executionId, 0)).toBe('abcdef');
+    });
+
     it('is deleted with its execution', async () => {
       const executionId = await printed();
       await bench().report([record(executionId, 6, 'ended', ended())]);
