@@ -164,6 +164,31 @@ test('a terminal works through every server: tickets, size, input', async () => 
   for (const stream of [one, two]) expect(await stream.end()).toEqual({ code: 1000, reason: 'exit 3' });
 });
 
+test('a terminal has at most 8 clients on all servers together', async () => {
+  const path = '/v1/machines/dm-one/terminals';
+  const body = { width: 80, height: 24, shell: '/bin/sh' };
+  const { terminal_id: id } = await cluster.server(1).client.ask<{ terminal_id: string }>('POST', path, { body });
+  await until('it runs', async () => {
+    return (await cluster.server(0).client.ask<{ status: string }>('GET', `${path}/${id}`)).status === 'ready';
+  });
+  const attach = (index: number) => {
+    const server = cluster.server(index);
+    return TerminalStream.open(`${server.url}${path}/${id}/stream`, server.key);
+  };
+  const streams = [];
+  for (const index of [0, 1, 2, 0, 1, 2, 0, 1]) streams.push(await attach(index));
+  for (const index of [0, 1, 2]) await expect(attach(index)).rejects.toMatchObject({ status: 429 });
+  const [first] = streams;
+  first?.socket.close();
+  await until('there is room for another client', async () => {
+    const stream = await attach(2).catch(() => undefined);
+    if (stream !== undefined) streams.push(stream);
+    return stream !== undefined;
+  });
+  streams.at(-1)?.type('exit\n');
+  for (const stream of streams.slice(1)) expect(await stream.end()).toMatchObject({ code: 1000 });
+});
+
 test('a terminal prints no faster than its slowest client reads, on whichever server that is: no client misses a byte', async () => {
   const path = '/v1/machines/dm-one/terminals';
   const body = { width: 80, height: 24, shell: '/bin/sh' };

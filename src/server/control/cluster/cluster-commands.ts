@@ -109,12 +109,18 @@ export class ClusterCommands implements MachineCommands {
     else if (!isTerminal(status)) await this.#ask(machineId, { kind: 'output_limited', execution_id: executionId });
   }
 
-  async limitTerminal(limit: TerminalLimit): Promise<Sent> {
+  async limitTerminal(limit: TerminalLimit): Promise<Sent | 'full'> {
     const here = await this.#deps.local.limitTerminal(limit);
-    if (here === 'sent') return here;
-    const { machineId, executionId, offset } = limit;
-    const ask: Ask = { kind: 'terminal_limit', execution_id: executionId, ...(offset !== undefined && { offset }) };
-    return sentOr(await this.#ask(machineId, ask));
+    if (here !== 'agent_away') return here;
+    const { machineId, executionId, offset, clients = 0 } = limit;
+    const ask: Ask = {
+      kind: 'terminal_limit',
+      execution_id: executionId,
+      clients,
+      ...(offset !== undefined && { offset }),
+    };
+    const answer = await this.#ask(machineId, ask);
+    return answer.outcome === 'full' ? 'full' : sentOr(answer);
   }
 
   async detach(machineId: string): Promise<void> {

@@ -124,8 +124,9 @@ export class OrderDesk {
         return { outcome: 'done' };
       }
       case 'terminal_limit': {
-        const { execution_id: executionId, offset } = ask;
-        return { outcome: await local.limitTerminal({ machineId, executionId, offset, replicaId: from }) };
+        const { execution_id: executionId, offset, clients = 0 } = ask;
+        const limit = { machineId, executionId, offset, clients, replicaId: from };
+        return { outcome: await local.limitTerminal(limit) };
       }
       case 'detach':
         await local.detach(machineId);

@@ -21,8 +21,10 @@ const AskSchema = Type.Union([
   Type.Object({
     kind: Type.Literal('terminal_limit'),
     execution_id: Type.String(),
-    /** Absent: the terminal has no client any more on the server that sent the order. */
+    /** Absent: no client on the server that sent the order limits the output. */
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Number of clients on that server. Absent: it has an earlier version. */
+    clients: Type.Optional(Type.Integer({ minimum: 0 })),
   }),
   Type.Object({ kind: Type.Literal('detach') }),
   Type.Object({ kind: Type.Literal('probe') }),
@@ -47,6 +49,7 @@ const AnswerSchema = Type.Union([
       Type.Literal('bad_offset'),
       Type.Literal('unknown'),
       Type.Literal('busy'),
+      Type.Literal('full'),
     ]),
   }),
 ]);

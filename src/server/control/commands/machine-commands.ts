@@ -29,8 +29,8 @@ export interface MachineCommands {
    * as stored.
    */
   outputLimited(execution: Execution, released?: Released): Promise<void>;
-  /** Sets the output limit of a terminal for its clients on this server, or removes it. */
-  limitTerminal(limit: TerminalLimit): Promise<Sent>;
+  /** Sets the output limit of a terminal for its clients on this server and their number, or removes them. `full`: too many clients. */
+  limitTerminal(limit: TerminalLimit): Promise<Sent | 'full'>;
   /** Makes the agent enrol again with a join token. */
   rotateCredential(p: { machineId: string; joinToken: string }): Promise<Sent>;
   /** Closes the connection of a machine whose credential was replaced or revoked. */
@@ -86,8 +86,8 @@ export class LocalCommands implements MachineCommands {
       await this.#sessions.ready(execution.machineId)?.limitOutput(execution, released);
   }
 
-  async limitTerminal(limit: TerminalLimit): Promise<Sent> {
-    return this.#limits.set(limit) ? 'sent' : 'agent_away';
+  async limitTerminal(limit: TerminalLimit): Promise<Sent | 'full'> {
+    return this.#limits.set(limit);
   }
 
   async writeStdin(request: StdinRequest): Promise<StdinOutcome | { outcome: 'busy' }> {

@@ -1,6 +1,6 @@
 /**
- * Output limits of terminals. A terminal may print up to the limit of its slowest client on any server. Without a client it prints
- * without limit, and the server keeps the last part.
+ * Output limits of terminals, and the numbers of their clients. A terminal may print up to the limit of its slowest client on any server.
+ * Without a client it prints without limit, and the server keeps the last part.
  */
 import { type Execution, isTerminal } from '../../../core/execution.ts';
 import type { AgentSession } from '../agents/session.ts';
@@ -12,20 +12,32 @@ const SERVER_LIMIT_MS = 30_000;
 /** The replica id for this server, which removes its limits itself. The ids of other servers begin with 1. */
 const HERE = 0;
 
+/** The limit of the clients of one terminal, on all servers together. */
+export const MAX_CLIENTS = 8;
+
 /** The limit that the clients on one server set. */
 export interface TerminalLimit {
   machineId: string;
   executionId: string;
-  /** Undefined: the terminal has no client on that server any more. */
+  /** Undefined: no client on that server limits the output. */
   offset: number | undefined;
+  /** Number of clients on that server. Absent: an earlier version sent the limit. */
+  clients?: number;
   /** Absent: this server. */
   replicaId?: number;
+}
+
+interface ServerLimit {
+  /** Infinity: its clients do not limit the output yet. */
+  offset: number;
+  clients: number;
+  at: number;
 }
 
 interface LimitedTerminal {
   machineId: string;
   /** The limits by replica id. */
-  limits: Map<number, { offset: number; at: number }>;
+  limits: Map<number, ServerLimit>;
   /** All output before this offset is stored. */
   end: number;
   /** The limit that was last sent to the agent, with its session. */
@@ -52,25 +64,42 @@ export class TerminalLimits implements CommitListener {
     this.#now = now;
   }
 
-  /** Sets or removes the limit of the clients on one server. Returns false if the agent is not connected to this server. */
-  set({ machineId, executionId, offset, replicaId = HERE }: TerminalLimit): boolean {
+  /**
+   * Sets or removes the limit of the clients on one server, and their number. `full`: with the clients on other servers there are too many,
+   * and only the permitted number is recorded. `agent_away`: the agent is not connected to this server.
+   */
+  set({
+    machineId,
+    executionId,
+    offset,
+    clients = 0,
+    replicaId = HERE,
+  }: TerminalLimit): 'sent' | 'full' | 'agent_away' {
     if (this.#session(machineId) === undefined) {
       this.#terminals.delete(executionId);
-      return false;
+      return 'agent_away';
     }
-    if (offset === undefined && !this.#terminals.has(executionId)) return true;
+    const isGone = offset === undefined && clients === 0;
+    if (isGone && !this.#terminals.has(executionId)) return 'sent';
     const terminal = this.#terminal(machineId, executionId);
-    if (offset === undefined) terminal.limits.delete(replicaId);
-    else terminal.limits.set(replicaId, { offset, at: this.#now() });
+    const permitted = Math.max(0, MAX_CLIENTS - clientsElsewhere(terminal, replicaId));
+    const limit = {
+      offset: offset ?? Number.POSITIVE_INFINITY,
+      clients: Math.min(clients, permitted),
+      at: this.#now(),
+    };
+    if (isGone) terminal.limits.delete(replicaId);
+    else terminal.limits.set(replicaId, limit);
     this.#sendLimit(executionId, terminal);
-    return true;
+    return clients > permitted ? 'full' : 'sent';
   }
 
   /** The lowest limit of the clients on other servers; undefined if there are none. */
   elsewhere(executionId: string): number | undefined {
     const limits = this.#terminals.get(executionId)?.limits ?? new Map();
     const offsets = [...limits].flatMap(([replicaId, { offset }]) => (replicaId === HERE ? [] : [offset]));
-    return offsets.length === 0 ? undefined : Math.min(...offsets);
+    const lowest = Math.min(...offsets);
+    return lowest === Number.POSITIVE_INFINITY ? undefined : lowest;
   }
 
   committed(execution: Execution): void {
@@ -119,13 +148,17 @@ export class TerminalLimits implements CommitListener {
     if (session === undefined) return;
     // A limit that was sent in an earlier session may not have arrived.
     if (lastSent.session !== session) Object.assign(lastSent, { offset: 0, session });
-    const hasClients = limits.size > 0;
-    const offset = hasClients
-      ? Math.min(...[...limits.values()].map((limit) => limit.offset))
-      : end + TERMINAL_AHEAD_BYTES;
+    const lowest = Math.min(...[...limits.values()].map((limit) => limit.offset));
+    const hasClients = lowest !== Number.POSITIVE_INFINITY;
+    const offset = hasClients ? lowest : end + TERMINAL_AHEAD_BYTES;
     if (offset <= lastSent.offset || (!hasClients && lastSent.offset - end > TERMINAL_AHEAD_BYTES / 2)) return;
     lastSent.offset = offset;
     const limit = { stdout: offset, stderr: offset, past_limit: 'wait' } as const;
     session.tell({ type: 'output_limit', execution_id: executionId, ...limit });
   }
+}
+
+/** Returns the number of clients on all servers but one. */
+function clientsElsewhere({ limits }: LimitedTerminal, replicaId: number): number {
+  return [...limits].reduce((sum, [id, { clients }]) => (id === replicaId ? sum : sum + clients), 0);
 }

@@ -4,7 +4,7 @@ import type { Execution } from '../../../store/store.ts';
 import { DetachedTerminals, type DetachedTerminalsDeps } from './detached-terminals.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import type { MachineCommands } from '../commands/machine-commands.ts';
-import type { TerminalLimits } from '../commands/terminal-limits.ts';
+import { MAX_CLIENTS, type TerminalLimits } from '../commands/terminal-limits.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import { MAX_WINDOW_BYTES } from './read-ahead.ts';
 import {
@@ -17,7 +17,6 @@ import {
 const SCROLLBACK_BYTES = 1024 * 1024;
 /** Bytes by which the scrollback grows before it is cut, because each cut is a commit. */
 const CUT_BYTES = 512 * 1024;
-const MAX_CLIENTS = 8;
 /** The interval at which the limits of terminals with clients are sent again, ms, since the agent can have moved to another server. */
 const REPEAT_MS = 10_000;
 
@@ -31,11 +30,15 @@ export interface TerminalsDeps extends TerminalClientDeps, Pick<DetachedTerminal
 /** The state of one terminal while it runs. */
 interface Watched {
   clients: Set<TerminalClient>;
+  /** Number of clients that are being attached. */
+  reserved: number;
   /** All bytes before this offset are deleted, or being deleted. */
   cutAt: number;
   cutting: boolean;
   /** The limit that was sent last; undefined if none was sent or it did not arrive. */
   told: number | undefined;
+  /** The number of clients that was sent last. */
+  toldClients: number;
   telling: boolean;
 }
 
@@ -51,9 +54,27 @@ export class Terminals implements CommitListener {
     this.#detached = new DetachedTerminals({ ...deps, attached: () => this.#attached() });
   }
 
-  /** Whether one more client may attach. */
-  hasRoom(executionId: string): boolean {
-    return (this.#watched.get(executionId)?.clients.size ?? 0) < MAX_CLIENTS;
+  /** Takes a place for one more client, which `attach` or `release` ends. False if the clients on all servers take all places. */
+  async reserve(execution: Execution): Promise<boolean> {
+    const watched = this.#watch(execution);
+    if (clientsOf(watched) >= MAX_CLIENTS) return false;
+    watched.reserved += 1;
+    if (isTerminal(execution.status)) return true;
+    const { machineId, executionId } = execution;
+    watched.toldClients = clientsOf(watched);
+    const limit = { machineId, executionId, offset: slowestOf(watched), clients: watched.toldClients };
+    // An error is no refusal: the number is sent again once the client is attached.
+    const sent = await this.#deps.machines.limitTerminal(limit).catch(() => undefined);
+    if (sent === 'full') this.release(execution);
+    return sent !== 'full';
+  }
+
+  /** Gives up a place that no client took. */
+  release(execution: Execution): void {
+    const watched = this.#watch(execution);
+    watched.reserved -= 1;
+    this.#limit(execution, watched);
+    if (clientsOf(watched) === 0) this.#forget(execution.executionId);
   }
 
   /** Returns the bytes that a new client is sent first: the scrollback, from the next whole character on. */
@@ -66,7 +87,7 @@ export class Terminals implements CommitListener {
     return { start: from + (skipped < 0 ? head.length : skipped), end };
   }
 
-  /** Runs one client of a terminal. Settles when it has disconnected, with the numbers of bytes received and sent. */
+  /** Runs one client of a terminal, for which a place was reserved. Settles when it has disconnected, with the numbers of bytes received and sent. */
   async attach(
     connection: ClientConnection,
     execution: Execution,
@@ -75,6 +96,7 @@ export class Terminals implements CommitListener {
     const watched = this.#watch(execution);
     const advanced = (): void => this.#limit(execution, watched);
     const client = new TerminalClient({ ...this.#deps, advanced }, connection, execution, options);
+    watched.reserved = Math.max(0, watched.reserved - 1);
     watched.clients.add(client);
     advanced();
     this.#detached.attached(execution.executionId);
@@ -87,7 +109,7 @@ export class Terminals implements CommitListener {
       advanced();
       if (watched.clients.size === 0) this.#detached.detached(execution.executionId);
       // Another server may commit for the machine. Then this server is not notified of the end.
-      if (watched.clients.size === 0 && this.#watched.get(execution.executionId) === watched)
+      if (clientsOf(watched) === 0 && this.#watched.get(execution.executionId) === watched)
         this.#forget(execution.executionId);
     }
     await disconnected;
@@ -123,7 +145,15 @@ export class Terminals implements CommitListener {
   #watch(execution: Execution): Watched {
     const known = this.#watched.get(execution.executionId);
     if (known !== undefined) return known;
-    const watched: Watched = { clients: new Set(), cutAt: 0, cutting: false, told: undefined, telling: false };
+    const watched: Watched = {
+      clients: new Set(),
+      reserved: 0,
+      cutAt: 0,
+      cutting: false,
+      told: undefined,
+      toldClients: 0,
+      telling: false,
+    };
     this.#watched.set(execution.executionId, watched);
     return watched;
   }
@@ -140,14 +170,16 @@ export class Terminals implements CommitListener {
     }
   }
 
-  /** Sends the limit of the slowest client on this server. Small changes are not sent. */
+  /** Sends the limit of the slowest client on this server and the number of clients. Small changes of the limit are not sent. */
   #limit({ machineId, executionId }: Pick<Execution, 'machineId' | 'executionId'>, watched: Watched): void {
-    const windows = [...watched.clients].map(({ readAhead }) => readAhead);
-    const slowest = windows.length === 0 ? undefined : Math.min(...windows.map(({ limit }) => limit));
-    const step = Math.min(...windows.map(({ windowBytes }) => windowBytes)) / 4;
-    const { told } = watched;
-    if (watched.telling || (slowest === undefined && told === undefined)) return;
-    if (slowest !== undefined && told !== undefined && slowest >= told && slowest - told < step) return;
+    const slowest = slowestOf(watched);
+    const step = Math.min(...[...watched.clients].map(({ readAhead }) => readAhead.windowBytes)) / 4;
+    const { told, toldClients } = watched;
+    if (watched.telling) return;
+    if (toldClients === clientsOf(watched)) {
+      if (slowest === undefined && told === undefined) return;
+      if (slowest !== undefined && told !== undefined && slowest >= told && slowest - told < step) return;
+    }
     watched.telling = true;
     void this.#tell({ machineId, executionId }, watched, slowest);
   }
@@ -157,9 +189,10 @@ export class Terminals implements CommitListener {
     watched: Watched,
     offset: number | undefined,
   ): Promise<void> {
+    watched.toldClients = clientsOf(watched);
     try {
-      const sent = await this.#deps.machines.limitTerminal({ ...terminal, offset });
-      watched.told = sent === 'sent' ? offset : undefined;
+      const sent = await this.#deps.machines.limitTerminal({ ...terminal, offset, clients: watched.toldClients });
+      watched.told = sent === 'sent' || sent === 'full' ? offset : undefined;
     } catch (err) {
       watched.told = undefined;
       this.#deps.log.error({ err }, 'the output limit of a terminal could not be sent; retrying');
@@ -192,4 +225,14 @@ export class Terminals implements CommitListener {
         watched.cutting = false;
       });
   }
+}
+
+/** Returns the number of clients on this server, with those that are being attached. */
+function clientsOf({ clients, reserved }: Watched): number {
+  return clients.size + reserved;
+}
+
+/** Returns the limit of the slowest client on this server. Undefined if there is none. */
+function slowestOf({ clients }: Watched): number | undefined {
+  return clients.size === 0 ? undefined : Math.min(...[...clients].map(({ readAhead }) => readAhead.limit));
 }

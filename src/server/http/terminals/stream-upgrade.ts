@@ -32,15 +32,21 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
     const hangUp = (): void => void socket.destroy();
     socket.on('error', hangUp);
     const { principal, execution, options } = await admit(context, terminals, request);
-    if (socket.destroyed) return;
-    // From here to `attach` in one turn: no other client can take the place meanwhile.
-    assertRoom(terminals, execution);
-    const signal = context.openRequests.hold(principal, socket);
-    socket.off('error', hangUp);
-    server.handleUpgrade(request, socket, head, (ws) => {
-      const by = { actor: actorName(principal), source: request.socket.remoteAddress ?? 'unknown' };
-      attach(context, terminals, { connection: { ws, socket: request.socket }, execution, by, ...options, signal });
-    });
+    if (!(await terminals.reserve(execution)))
+      throw new ApiError('RATE_LIMITED', { message: 'The terminal has reached its limit of clients.' });
+    let isAttached = false;
+    try {
+      if (socket.destroyed) return;
+      const signal = context.openRequests.hold(principal, socket);
+      socket.off('error', hangUp);
+      server.handleUpgrade(request, socket, head, (ws) => {
+        isAttached = true;
+        const by = { actor: actorName(principal), source: request.socket.remoteAddress ?? 'unknown' };
+        attach(context, terminals, { connection: { ws, socket: request.socket }, execution, by, ...options, signal });
+      });
+    } finally {
+      if (!isAttached) terminals.release(execution);
+    }
   };
   return (request, socket, head) => {
     if (!isTerminalStream(request)) return;
@@ -82,11 +88,6 @@ function attach(
     );
 }
 
-function assertRoom(terminals: Terminals, { executionId }: Execution): void {
-  if (terminals.hasRoom(executionId)) return;
-  throw new ApiError('RATE_LIMITED', { message: 'The terminal has reached its limit of clients.' });
-}
-
 interface Admitted {
   principal: Principal;
   execution: Execution;
@@ -106,7 +107,6 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   // A reconnecting client has missed the end, and still receives it.
   const comesBack = offsetText !== null && isTerminal(execution.status);
   if (status !== 'ready' && !comesBack) throw notReady(status);
-  assertRoom(terminals, execution);
   const { start, end } = await terminals.scrollbackOf(execution);
   const binary = url.searchParams.get('frames') === 'binary';
   const tellsOffsets = url.searchParams.get('offsets') === 'true';

@@ -1,5 +1,5 @@
 /** How far a terminal may print, by the clients on this server and on others. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { AgentSession } from '../../../../src/server/control/agents/session.ts';
 import { TERMINAL_AHEAD_BYTES } from '../../../../src/server/control/agents/start-frame.ts';
 import { TerminalLimits } from '../../../../src/server/control/commands/terminal-limits.ts';
@@ -84,4 +84,41 @@ test('an agent that is connected to another server is told nothing from here', (
   expect(set(700_000)).toBe(false);
   printed(650_000);
   expect(told).toEqual([]);
+});
+
+describe('the clients of a terminal', () => {
+  const join = (clients: number, replicaId?: number) =>
+    limits.set({ machineId, executionId, offset: undefined, clients, ...(replicaId !== undefined && { replicaId }) });
+
+  test('are at most 8 on all servers together, and a refused one does not count', () => {
+    expect([join(5), join(3, OTHER_SERVER), join(6), join(4, OTHER_SERVER)]).toEqual(['sent', 'sent', 'full', 'full']);
+    expect([join(5), join(3, OTHER_SERVER)]).toEqual(['sent', 'sent']);
+    expect([join(4), join(4, OTHER_SERVER)]).toEqual(['sent', 'sent']);
+  });
+
+  test('leave room when they disconnect, and when their server dies', () => {
+    expect([join(8), join(1, OTHER_SERVER), join(0), join(8, OTHER_SERVER), join(1)]).toEqual([
+      'sent',
+      'full',
+      'sent',
+      'sent',
+      'full',
+    ]);
+    now += 60_000;
+    limits.sweep();
+    expect(join(1)).toBe('sent');
+  });
+
+  test('do not limit the output before they have received any', () => {
+    printed(1000);
+    join(1, OTHER_SERVER);
+    printed(TERMINAL_AHEAD_BYTES);
+    expect(told.at(-1)).toBe(2 * TERMINAL_AHEAD_BYTES);
+    expect(limits.elsewhere(executionId)).toBeUndefined();
+  });
+
+  test('are counted where the agent is connected', () => {
+    session = undefined;
+    expect(join(1)).toBe('agent_away');
+  });
 });
