@@ -76,9 +76,9 @@ export function machineReason(machine: Machine, { now, lostAfterMs }: Omit<Reaso
 
 function running(execution: Execution, { machine, now, lostAfterMs }: ReasonContext): Reason {
   const { startedAt = execution.createdAt, timeoutMs, cancelRequestedAt } = execution;
-  const noun = execution.isTerminal ? 'shell' : 'command';
+  const [state, noun] = execution.isTerminal ? ['ready', 'shell'] : ['running', 'command'];
   if (machine?.agent === 'away' && machine.awaySince !== undefined) {
-    const message = `running: ${lastSeen(machine.awaySince, now)}; the ${noun} keeps running there`;
+    const message = `${state}: ${lastSeen(machine.awaySince, now)}; the ${noun} keeps running there`;
     const next = 'The agent connects and reports; otherwise it ends as agent_lost.';
     return { message, since: machine.awaySince, until: machine.awaySince + lostAfterMs, next };
   }
@@ -86,7 +86,7 @@ function running(execution: Execution, { machine, now, lostAfterMs }: ReasonCont
     return { message: `cancelling: its processes are being ended`, since: cancelRequestedAt };
   }
   return {
-    message: `running: the ${noun} has not ended`,
+    message: `${state}: the ${noun} has not ended`,
     since: startedAt,
     ...(timeoutMs === undefined ? {} : { until: startedAt + timeoutMs }),
     next:
@@ -96,10 +96,35 @@ function running(execution: Execution, { machine, now, lostAfterMs }: ReasonCont
   };
 }
 
-function ended({ status, errorMessage, completedAt, createdAt }: Execution): Reason {
-  const message =
-    status === 'succeeded' ? 'succeeded: the command exited with code 0' : `${status}: ${inLine(errorMessage)}`;
+function ended(execution: Execution): Reason {
+  const { status, errorMessage, completedAt, createdAt, isTerminal: isShell } = execution;
+  const closing = isShell ? closingOf(execution) : undefined;
+  const success = status === 'succeeded' ? 'the command exited with code 0' : undefined;
+  const message = closing === undefined ? `${status}: ${success ?? inLine(errorMessage)}` : `closed: ${closing}`;
   return { message, since: completedAt ?? createdAt };
+}
+
+/** Returns the event that closed a terminal. Undefined for one that failed or expired. */
+function closingOf({ status, errorCode, exitCode = 0, signal = 0, startedAt }: Execution): string | undefined {
+  if (status === 'succeeded') return 'the shell exited with code 0';
+  switch (errorCode) {
+    case 'nonzero_exit':
+      return `the shell exited with code ${exitCode}`;
+    case 'signaled':
+      return `the shell was ended by signal ${signal}`;
+    case 'oom_killed':
+      return 'the shell was killed because it reached its memory limit';
+    case 'cancelled':
+      return startedAt === undefined
+        ? 'it was closed before its shell started'
+        : 'a request closed it, or it had no client for too long';
+    case 'agent_stopped':
+      return 'the agent was stopped on the machine, and the shell with it';
+    case 'machine_removed':
+      return 'the machine was removed';
+    default:
+      return undefined;
+  }
 }
 
 /** Returns a sentence as it follows a colon: in lower case, without its period. */

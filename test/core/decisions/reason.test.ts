@@ -64,7 +64,7 @@ describe('why an execution is in its state', () => {
   test('running on a machine that is offline: until it is given up', () => {
     const running = execution({ status: 'running', isTerminal: true });
     expect(executionReason(running, at(T0 + 2 * MINUTE, AWAY))).toMatchObject({
-      message: 'running: the machine was last seen 2 minutes ago; the shell keeps running there',
+      message: 'ready: the machine was last seen 2 minutes ago; the shell keeps running there',
       since: T0,
       until: T0 + 15 * MINUTE,
     });
@@ -86,6 +86,34 @@ describe('why an execution is in its state', () => {
     });
     const succeeded = execution({ status: 'succeeded', completedAt: T0 + 9 });
     expect(executionReason(succeeded, at(T0, undefined)).message).toBe('succeeded: the command exited with code 0');
+  });
+});
+
+describe('why a terminal is in its state', () => {
+  const why = (more: Parameters<typeof storedExecution>[0]) =>
+    executionReason(execution({ isTerminal: true, ...more }), at(T0 + MINUTE, CONNECTED)).message;
+
+  test('ready, with the word of its status', () => {
+    expect(why({ status: 'running', startedAt: T0 })).toBe('ready: the shell has not ended');
+  });
+
+  test.each([
+    [{ status: 'succeeded', exitCode: 0 }, 'closed: the shell exited with code 0'],
+    [{ status: 'failed', errorCode: 'nonzero_exit', exitCode: 4 }, 'closed: the shell exited with code 4'],
+    [{ status: 'failed', errorCode: 'signaled', signal: 9 }, 'closed: the shell was ended by signal 9'],
+    [{ status: 'cancelled', errorCode: 'cancelled' }, 'closed: it was closed before its shell started'],
+    [
+      { status: 'cancelled', errorCode: 'cancelled', startedAt: T0 },
+      'closed: a request closed it, or it had no client for too long',
+    ],
+    [{ status: 'failed', errorCode: 'machine_removed', startedAt: T0 }, 'closed: the machine was removed'],
+    [
+      { status: 'failed', errorCode: 'spawn_failed', errorMessage: 'The machine has no free pseudo-terminal.' },
+      'failed: the machine has no free pseudo-terminal',
+    ],
+    [{ status: 'expired', errorMessage: 'It did not start in time.' }, 'expired: it did not start in time'],
+  ] as const)('%j', (end, message) => {
+    expect(why(end)).toBe(message);
   });
 });
 
