@@ -82,7 +82,6 @@ export class TerminalClient {
     this.#input = new TerminalInput({
       control: deps.control,
       execution,
-      signal: this.#disconnected.signal,
       dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is offline: the input is lost.')),
       failed: (err) => this.#fail(err),
       full: (isFull) => this.#readClient(!isFull),
@@ -91,6 +90,7 @@ export class TerminalClient {
     const stopHeartbeat = startHeartbeat(ws, socket, this.#timeouts.heartbeatMs, () => ws.terminate());
     ws.on('close', () => {
       stopHeartbeat();
+      this.#input.finish();
       this.#disconnected.abort();
       this.#wake();
     });
@@ -212,6 +212,7 @@ export class TerminalClient {
   /** Closes the connection. The close frame follows unread output; `ws` ends the connection of a client that does not read. */
   #leave(code: number, reason: string): void {
     this.#ws.close(code, reason);
+    this.#input.finish();
     this.#disconnected.abort();
     this.#wake();
   }
@@ -227,6 +228,7 @@ export class TerminalClient {
   }
 
   #end(): void {
+    this.#input.abort();
     const stopping = this.#options.signal.reason === 'stopping';
     if (stopping) this.#leave(CLOSE.stopping, 'the server stops');
     else this.#leave(CLOSE.badMessages, 'the API key is not valid any more');

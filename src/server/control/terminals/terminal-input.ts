@@ -1,4 +1,4 @@
-/** Sends the input of one client to the terminal, in order, and holds it while the agent is offline. */
+/** Sends the input of one client to the terminal, in order, and holds it while the agent is offline and the client is connected. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
 import type { Execution } from '../../../store/store.ts';
 import { pause } from '../../pause.ts';
@@ -12,6 +12,8 @@ const RETRY_MS = 200;
 /** Memory of the input of one client above which it is not read, and at which it is read again: its terminal takes input slowly. */
 const FULL_BYTES = 1024 * 1024;
 const ROOM_BYTES = 256 * 1024;
+/** Time after the client has disconnected in which its last input is still sent, ms. */
+const FINISH_MS = 2000;
 /** Memory of one message beside its bytes. */
 const ITEM_BYTES = 128;
 
@@ -20,8 +22,6 @@ type Item = { bytes: Buffer } | { size: TerminalSize };
 export interface TerminalInputDeps {
   control: Pick<TerminalCommands, 'writeStdin' | 'resize'>;
   execution: Execution;
-  /** Aborts when the client disconnects. */
-  signal: AbortSignal;
   /** Called when bytes were dropped: too many wait for an offline agent, or the first ones may have arrived, and their offset is not known. */
   dropped: () => void;
   failed: (cause: unknown) => void;
@@ -32,6 +32,9 @@ export interface TerminalInputDeps {
 /** The input of one client of a terminal. */
 export class TerminalInput {
   readonly #deps: TerminalInputDeps;
+  readonly #aborted = new AbortController();
+  /** Whether the client has disconnected. */
+  #finishing = false;
   #queue: Item[] = [];
   /** Bytes that wait or are being sent. Above the limit the client is not read. */
   #heldBytes = 0;
@@ -46,6 +49,19 @@ export class TerminalInput {
 
   constructor(deps: TerminalInputDeps) {
     this.#deps = deps;
+  }
+
+  /** Sends what a client sent before it disconnected, as long as the agent takes it. Later input is ignored. */
+  finish(): void {
+    if (this.#finishing) return;
+    this.#finishing = true;
+    if (this.#busy) setTimeout(() => this.abort(), FINISH_MS).unref();
+  }
+
+  /** Sends nothing more. */
+  abort(): void {
+    this.#finishing = true;
+    this.#aborted.abort();
   }
 
   write(bytes: Buffer): void {
@@ -65,6 +81,7 @@ export class TerminalInput {
   }
 
   #push(item: Item): void {
+    if (this.#finishing) return;
     this.#queue.push(item);
     if (this.#busy) return;
     this.#busy = true;
@@ -76,11 +93,13 @@ export class TerminalInput {
   }
 
   async #drain(): Promise<void> {
-    const { signal } = this.#deps;
+    const { signal } = this.#aborted;
     while (!signal.aborted) {
       const [first] = this.#queue;
       if (first === undefined) return;
       const sent = 'size' in first ? await this.#sendSize(first.size) : await this.#sendBytes();
+      // If the client comes back through another server, its new input must not wait for the agent together with this.
+      if (!sent && this.#finishing) return;
       if (!sent) await pause(RETRY_MS, signal);
     }
   }
@@ -103,7 +122,8 @@ export class TerminalInput {
     const bytes = Buffer.concat(items.flatMap((item) => ('bytes' in item ? [item.bytes] : [])));
     const count = items.length;
     this.#sending = true;
-    const { control, execution, signal } = this.#deps;
+    const { control, execution } = this.#deps;
+    const { signal } = this.#aborted;
     const at = this.#mayHaveArrived && this.#offset !== undefined ? { offset: this.#offset } : {};
     const written = await control.writeStdin({ execution, bytes, close: false, signal, ...at }).finally(() => {
       this.#sending = false;

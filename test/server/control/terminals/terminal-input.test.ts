@@ -26,7 +26,6 @@ function slowTerminal() {
       },
     },
     execution: EXECUTION,
-    signal: new AbortController().signal,
     dropped: () => {
       droppedCount += 1;
     },
@@ -91,7 +90,6 @@ test('input that may have arrived is sent again at its offset; if that is not kn
       resize: async () => 'sent',
     },
     execution: EXECUTION,
-    signal: new AbortController().signal,
     dropped,
     failed: (cause) => expect.unreachable(String(cause)),
     full: () => {},
@@ -115,4 +113,25 @@ test('input that may have arrived is sent again at its offset; if that is not kn
     ['d', undefined],
   ]);
   expect(dropped).toHaveBeenCalledOnce();
+});
+
+test('what a client sent before it disconnected is still written, and nothing after it', async () => {
+  const { input, taken, take } = slowTerminal();
+  input.write(Buffer.from('a'));
+  input.write(Buffer.from('bc'));
+  input.finish();
+  input.write(Buffer.from('def'));
+  await take();
+  await take();
+  await vi.waitFor(() => expect(taken).toEqual([1, 2]));
+});
+
+test('nothing more is written once the key of the client is not valid any more', async () => {
+  const { input, taken, take } = slowTerminal();
+  input.write(Buffer.from('a'));
+  input.write(Buffer.from('bc'));
+  input.abort();
+  await take();
+  await new Promise(setImmediate);
+  expect(taken).toEqual([1]);
 });
