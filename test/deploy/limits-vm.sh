@@ -1,7 +1,8 @@
 #!/bin/bash
 # Limits, usage and ceilings by cgroup v2 on a real kernel: a virtual machine with Debian 13 and its systemd, the packages installed,
 # runs limits/main.ts. Leaves nothing behind on this machine.
-# Needs root, qemu-system-x86, debootstrap and e2fsprogs, and packages/ (npm run package). Uses /dev/kvm if there is one.
+# Needs root, qemu-system-x86, debootstrap and e2fsprogs, and packages/ (npm run package). Uses /dev/kvm if there is one and ACCELERATOR
+# is not tcg.
 #
 #   bash test/deploy/limits-vm.sh [ROOT]     ROOT: a file system to keep for the next run
 set -euo pipefail
@@ -74,10 +75,13 @@ speaks() {
   done
   return 1
 }
-accelerator=kvm
-if [ -w /dev/kvm ]; then start kvm; fi
-if [ -z "$qemu_pid" ] || ! speaks; then
-  [ -z "$qemu_pid" ] || { kill "$qemu_pid"; wait "$qemu_pid" || true; }
+accelerator=${ACCELERATOR:-kvm}
+[ -w /dev/kvm ] || accelerator=tcg
+start "$accelerator"
+if [ "$accelerator" = kvm ] && ! speaks; then
+  # It has ended already if it cannot use KVM.
+  kill "$qemu_pid" 2>/dev/null || true
+  wait "$qemu_pid" || true
   accelerator=tcg
   start tcg
 fi

@@ -104,6 +104,26 @@ async function processes(machine: string): Promise<void> {
   await until('the end of all its processes', () => (limited('pids.max', '20') === undefined ? true : undefined));
 }
 
+/**
+ * Starts processes until a fork is refused, then prints the peak of their number and that of refused forks. From the first fork on it only
+ * uses built-in commands, which need no fork.
+ */
+const FORKS = [
+  'own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)',
+  '(while :; do sleep 8 & done) 2>/dev/null',
+  'read peak <$own/pids.peak; read word refused <$own/pids.events; echo $peak $refused',
+].join('; ');
+
+async function processLimit(machine: string): Promise<void> {
+  const { output } = await execute(machine, { command: sh(FORKS), limits: { pids: 20 } });
+  const [mine, theirs] = [output?.stdout ?? '', await underSystemd(FORKS, ['TasksMax=20'])].map((text) => text.trim());
+  check(
+    `${machine}: as many processes as by TasksMax=20, and refused forks`,
+    [mine, theirs],
+    mine === theirs && mine === '20 1',
+  );
+}
+
 /** Uses about 1 s of processor time and 100 MB of memory, and writes 32 MiB to the disk. One of its processes has no parent that waits. */
 const LOAD = [
   'cd /var/tmp && dir=$(mktemp -d -p /var/tmp) && chmod 755 $dir && cd $dir',
@@ -193,6 +213,7 @@ for (const machine of ['dm-delegated', 'dm-root']) {
   await memory(machine);
   await processors(machine);
   await processes(machine);
+  await processLimit(machine);
   await usage(machine);
 }
 await ceilings('dm-delegated');
