@@ -72,7 +72,7 @@ export class Terminals implements CommitListener {
   /** Gives up a place that no client took. */
   release(execution: Execution): void {
     const watched = this.#watch(execution);
-    watched.reserved -= 1;
+    watched.reserved = Math.max(0, watched.reserved - 1);
     this.#limit(execution, watched);
     if (clientsOf(watched) === 0) this.#forget(execution.executionId);
   }
@@ -199,7 +199,8 @@ export class Terminals implements CommitListener {
     }
     watched.telling = false;
     // Meanwhile clients can have acknowledged more output or disconnected.
-    if (watched.told !== undefined || offset === undefined) this.#limit(terminal, watched);
+    const isNews = offset === undefined || watched.toldClients !== clientsOf(watched);
+    if (watched.told !== undefined || isNews) this.#limit(terminal, watched);
   }
 
   /** Deletes output older than the scrollback, except bytes that were not sent to all clients. So the slowest client can block the shell. */
