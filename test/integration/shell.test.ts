@@ -107,6 +107,25 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     expect(await terminal.exited).toEqual({ code: 4, restored: true });
   });
 
+  test('a full-screen program draws its screen again after an outage, which was reported on the last line; ~d leaves its screen', async () => {
+    await using terminal = await openShell();
+    const program = join(deployment.dir, 'full-screen');
+    const draw = 'printf "\\033[H<$(stty size)>"';
+    writeFileSync(program, `trap '${draw}' WINCH; printf "\\033[?1049h"; ${draw}; while :; do sleep 0.05; done\n`);
+    terminal.type(`sh ${program}\n`);
+    await terminal.shows('<30 100>');
+    await deployment.server.kill();
+    await terminal.shows('\u001b7\u001b[30;1H\u001b[0;7mexecplane: ');
+    const before = terminal.shown.length;
+    await deployment.server.restart();
+    await until('it draws its screen again', () => terminal.shown.slice(before).includes('<30 100>'));
+    expect(terminal.shown).not.toContain('no output was lost');
+    terminal.type('\r~d');
+    expect(await terminal.exited).toEqual({ code: 0, restored: true });
+    const [, afterIt = ''] = terminal.shown.split('\u001b[?1049l');
+    expect(afterIt).toContain('the shell keeps running. Return with');
+  });
+
   test('gets the exit code of a shell that ended while the server was away', async () => {
     await using terminal = await openShell();
     const goOn = join(deployment.dir, 'go-on');

@@ -109,7 +109,7 @@ class ShellRun {
       size: terminalSize(),
       listener: {
         away: (reason) => this.#terminal.say(`${failureOf(reason).message} The shell keeps running; ~. leaves`),
-        back: () => this.#terminal.say('the server is back: no output was lost'),
+        back: () => this.#back(),
         inputLost: () => this.#terminal.say('the machine is offline: the last input is lost'),
       },
     });
@@ -129,10 +129,18 @@ class ShellRun {
   }
 
   async #show(): Promise<number> {
-    for await (const bytes of this.#stream) await writeOutput('stdout', bytes);
+    for await (const bytes of this.#stream) {
+      this.#terminal.follow(bytes);
+      await writeOutput('stdout', bytes);
+    }
     const end = await this.#stream.end;
     // After an escape or a signal the message is printed and the exit code is set already.
     return end.reason === 'detached' ? this.#left.promise : this.#exitCode(end);
+  }
+
+  #back(): void {
+    if (this.#terminal.isFullScreen) this.#terminal.redraw();
+    else this.#terminal.say('the server is back: no output was lost');
   }
 
   #exitCode({ exitCode, signal, reason }: TerminalEnd): number {

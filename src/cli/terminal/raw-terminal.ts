@@ -6,6 +6,7 @@ import { CliError } from '../cli-error.ts';
 import { environment } from '../config.ts';
 import { terminalStream } from '../streams/descriptor.ts';
 import { printError } from '../streams/output.ts';
+import { AlternateScreen, LEAVE_ALTERNATE_SCREEN, onLastLine } from '../streams/alternate-screen.ts';
 
 const DEFAULT_SIZE = { width: 80, height: 24 };
 /** Resets modes that the remote program may have set: hidden cursor, mouse, bracketed paste, colours. */
@@ -36,6 +37,7 @@ export function terminalEnvironment(): Record<string, string> {
 export class RawTerminal {
   readonly #resized: (size: TerminalSize) => void;
   readonly #stream = terminalStream('stdout') ?? terminalStream('stderr');
+  readonly #alternateScreen = new AlternateScreen();
 
   constructor(resized: (size: TerminalSize) => void) {
     this.#resized = resized;
@@ -46,14 +48,33 @@ export class RawTerminal {
     this.#enter();
   }
 
-  /** Prints a message on a line of its own. */
+  /** Whether a full-screen program is shown, by the output that `follow` has read. */
+  get isFullScreen(): boolean {
+    return this.#alternateScreen.isShown;
+  }
+
+  /** Reads output that is printed. */
+  follow(bytes: Uint8Array): void {
+    this.#alternateScreen.read(bytes);
+  }
+
+  /** Prints a message: on a line of its own, or on the last line of a full-screen program. */
   say(text: string): void {
-    printError(`\r\nexecplane: ${text.replaceAll('\n', '\r\n')}\r\n`);
+    const message = `execplane: ${text}`;
+    printError(this.isFullScreen ? onLastLine(message, terminalSize()) : `\r\n${message.replaceAll('\n', '\r\n')}\r\n`);
   }
 
   /** Undoes what a program that still runs has done to the screen. */
   reset(): void {
-    this.#stream?.write(RESET);
+    this.#stream?.write(this.isFullScreen ? `${RESET}${LEAVE_ALTERNATE_SCREEN}` : RESET);
+    this.#alternateScreen.isShown = false;
+  }
+
+  /** Makes a full-screen program draw its screen again, which a message has covered: programs do so after a change of the size. */
+  redraw(): void {
+    const { width, height } = terminalSize();
+    this.#resized({ width, height: Math.max(1, height - 1) });
+    this.#resized({ width, height });
   }
 
   dispose(): void {
