@@ -145,7 +145,7 @@ export class MemoryCluster {
           live: this.#live.size,
           isAlone: alive && this.#live.size === 1,
           others,
-          clockOffsetMs: this.clockOffsetMs,
+          clockOffsetMs: Date.now() - performance.now() + this.clockOffsetMs,
         };
       },
       claimKey: async () => true,

@@ -52,7 +52,7 @@ export interface Heartbeat {
   isAlone: boolean;
   /** All other servers that live. */
   others: readonly LivingReplica[];
-  /** The database's clock minus this server's, ms. */
+  /** The database's clock, ms since the epoch, minus performance.now(). The clock of the host may be set at any time. */
   clockOffsetMs: number;
 }
 

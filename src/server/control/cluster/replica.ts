@@ -10,11 +10,11 @@ const KEEP_SESSIONS_MS = 30_000;
 
 /** The database's clock, which all servers use, so that the times of an execution do not depend on the server that wrote them. */
 export class ClusterClock {
-  /** The database's clock minus this server's, ms. */
-  offsetMs = 0;
+  /** The database's clock minus performance.now(), ms: the clock of the host may be set at any time. Its own until the first heartbeat. */
+  offsetMs = performance.timeOrigin;
 
   /** ms since the epoch. */
-  readonly now = (): number => Date.now() + this.offsetMs;
+  readonly now = (): number => Math.round(performance.now() + this.offsetMs);
 }
 
 export interface ReplicaDeps {

@@ -118,11 +118,12 @@ interface Beat {
   is_other_dead: boolean;
 }
 
-/** The database's clock minus this server's, ms. */
+/** The database's clock minus performance.now(), ms. */
 async function clockOffset(transactions: Transactions): Promise<number> {
-  const askedAt = Date.now();
+  const askedAt = performance.now();
   const [row] = await transactions.once<{ clock: number }>({ name: 'clock', text: `SELECT ${CLOCK} AS clock` });
-  return Math.round((row?.clock ?? askedAt) - (askedAt + Date.now()) / 2);
+  if (row === undefined) throw new Error('the database has no clock');
+  return row.clock - (askedAt + performance.now()) / 2;
 }
 
 /** SQL that records a heartbeat of any server. After a gap the offline time counts anew: without a server no agent could reconnect. */
