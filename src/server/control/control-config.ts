@@ -55,11 +55,16 @@ export interface ControlPlaneDeps {
   peers?: PeerSettings;
 }
 
-/** Returns the settings of agent sessions, with the defaults. */
-export function sessionSettings(config: ControlPlaneConfig): SessionDeps['settings'] {
+/** Interval of the heartbeats of agents, ms: for a server alone, and for servers that share a database. */
+const HEARTBEAT_MS = 15_000;
+/** An agent leaves a server whose host has vanished after two of them, so that another server serves its machine within 30 s. */
+const SHARED_HEARTBEAT_MS = 10_000;
+
+/** Returns the settings of agent sessions, with the defaults. `isShared`: other servers may use the same database. */
+export function sessionSettings(config: ControlPlaneConfig, isShared: boolean): SessionDeps['settings'] {
   return {
     version: config.version,
-    heartbeatMs: config.heartbeatMs ?? 15_000,
+    heartbeatMs: config.heartbeatMs ?? (isShared ? SHARED_HEARTBEAT_MS : HEARTBEAT_MS),
     framesPerSecond: config.maxFramesPerSecond ?? AGENT_LIMITS.framesPerSecond,
     maxOutputBytes: config.maxOutputBytes,
     streamBufferBytes: config.streamBufferBytes,

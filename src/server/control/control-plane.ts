@@ -68,7 +68,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
     placeChanged: (machineId) => cluster?.placeChanged(machineId),
     reportBudget: new ReportBudget(),
     reportGaps: new ReportGaps(),
-    settings: sessionSettings(config),
+    settings: sessionSettings(config, store.cluster !== undefined),
   });
   const limits = new TerminalLimits({ session: (machineId) => sessions.ready(machineId) });
   const local = new LocalCommands({ sessions, stdin, usage, limits });

@@ -175,6 +175,11 @@ test('a create on one server is dispatched by the other at once, and its end is 
   expect(reads).not.toHaveBeenCalled();
 });
 
+test('agents notice a server that hangs after two heartbeats of 10 s, so that another one serves their machines within 30 s', async () => {
+  const { agent } = await twoServers();
+  expect(agent.received.find((frame) => frame.type === 'welcome')).toMatchObject({ heartbeat_ms: 10_000 });
+});
+
 test('a machine that no server holds is away for every server', async () => {
   const { two, agent, running } = await runningElsewhere();
   await agent.cut();
