@@ -1,7 +1,7 @@
-/** A TCP relay in front of a server that counts bytes and can stall one connection after a number of bytes. */
+/** A TCP relay in front of a server that counts bytes and can stall one connection once a number of bytes was relayed. */
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export class StallingRelay {
   /** The number of bytes relayed in both directions since the last `reset`. */
@@ -9,6 +9,8 @@ export class StallingRelay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #limit = Number.POSITIVE_INFINITY;
+  /** The numbers of bytes relayed to the server and to the clients since the last `stallAfter`. */
+  readonly #passed = { request: 0, answer: 0 };
   #stalled = Promise.withResolvers<void>();
 
   private constructor(server: Server) {
@@ -21,8 +23,8 @@ export class StallingRelay {
     const port = Number(new URL(url).port);
     server.on('connection', (client) => {
       const upstream = connect(port, '127.0.0.1');
-      relay.#pass(client, upstream);
-      relay.#pass(upstream, client);
+      relay.#pass('request', client, upstream);
+      relay.#pass('answer', upstream, client);
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -33,9 +35,14 @@ export class StallingRelay {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Stalls the next connection that has relayed `bytes` in one direction, but no other. Settles when it stalls. */
+  /**
+   * When all connections together have relayed `bytes` in one direction, stalls the one that relays next, but no other. Settles when it
+   * stalls. A client may spread its bytes over several connections.
+   */
   async stallAfter(bytes: number): Promise<void> {
     this.#limit = bytes;
+    this.#passed.request = 0;
+    this.#passed.answer = 0;
     this.#stalled = Promise.withResolvers();
     await this.#stalled.promise;
   }
@@ -50,14 +57,13 @@ export class StallingRelay {
     await once(this.#server, 'close');
   }
 
-  #pass(from: Socket, to: Socket): void {
+  #pass(direction: 'request' | 'answer', from: Socket, to: Socket): void {
     this.#sockets.add(from);
-    let passed = 0;
     from.on('data', (bytes: Buffer) => {
-      passed += bytes.length;
+      this.#passed[direction] += bytes.length;
       this.carried += bytes.length;
       to.write(bytes);
-      if (passed < this.#limit) return;
+      if (this.#passed[direction] < this.#limit) return;
       from.pause();
       this.#limit = Number.POSITIVE_INFINITY;
       this.#stalled.resolve();
