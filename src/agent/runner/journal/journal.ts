@@ -14,6 +14,10 @@ const INDEX_CHARGE_BYTES = 512;
 /** Fraction of the quota below which output continues after the quota was exceeded. */
 const RESUME_PART = 0.9;
 const CACHE_BYTES = 2 << 20;
+/** Bytes that are written at once, so that a disk with little room takes a part. */
+const WRITE_BYTES = 512 << 10;
+/** Size of a segment without needed records above which it is replaced on a full disk. */
+const REPLACED_BYTES = 64 << 10;
 /** The execution id of a checkpoint, which concerns the whole journal: each record needs an id. */
 const CHECKPOINT_ID = 'checkpoint';
 
@@ -121,24 +125,53 @@ export class Journal {
     this.#drop(log);
   }
 
-  /** Writes the additions since the last call. Throws the error of the file system; then all additions are kept in memory. */
+  /**
+   * Writes the additions since the last call. Throws the error of the file system; then the additions that are not on disk are kept in memory.
+   */
   flush(): void {
     this.#pending = this.#pending.filter(({ log, report }) => report === undefined || !log.forgotten);
-    const batch = this.#pending;
-    if (batch.length === 0) return;
+    while (this.#pending.length > 0) {
+      const batch = firstOf(this.#pending, WRITE_BYTES);
+      try {
+        this.#write(batch);
+      } catch (error) {
+        // The disk may be full of acknowledged records.
+        if (!this.#replaceCurrent()) throw error;
+        this.#write(batch);
+      }
+    }
+    this.#trim();
+  }
+
+  #write(batch: readonly Pending[]): void {
     const bytes = batch.reduce((sum, { record }) => sum + record.length, 0);
     const segment = this.#segmentFor(bytes);
     const checkpoint = segment.size === 0 ? this.#checkpoint() : [];
     const start = segment.size;
     segment.append([...checkpoint, ...batch.map(({ record }) => record)]);
-    this.#pending = [];
+    this.#pending = this.#pending.slice(batch.length);
     this.#bytes += segment.size - start;
     let position = segment.position(start + checkpoint.reduce((sum, { length }) => sum + length, 0));
     for (const entry of batch) {
       this.#wrote(entry, segment, position);
       position += entry.record.length;
     }
+  }
+
+  /** Replaces a current segment without needed records by one that contains the live executions alone. Returns whether it did. */
+  #replaceCurrent(): boolean {
+    const current = this.#current;
+    if (current === undefined || (current.size > 0 && (current.size < REPLACED_BYTES || current.needed > 0)))
+      return false;
+    try {
+      const next = current.size === 0 ? current : this.#begin();
+      next.append(this.#checkpoint());
+      this.#bytes += next.size;
+    } catch {
+      return false;
+    }
     this.#trim();
+    return true;
   }
 
   /** Returns the bytes of report `number`, which is on disk and unacknowledged. */
@@ -187,7 +220,10 @@ export class Journal {
   #segmentFor(bytes: number): Segment {
     const current = this.#current;
     const fits = current !== undefined && current.size + bytes <= this.#options.segmentBytes;
-    if (current !== undefined && (fits || current.size === 0)) return current;
+    return current !== undefined && (fits || current.size === 0) ? current : this.#begin();
+  }
+
+  #begin(): Segment {
     const segment = Segment.create(this.#options.directory, this.#nextSegment++);
     this.#segments.push(segment);
     this.#current = segment;
@@ -229,4 +265,14 @@ export class Journal {
     if (segment === undefined) throw new Error(`no journal segment ${id}`);
     return segment;
   }
+}
+
+/** Returns the first entries, of `maxBytes` together; at least one. */
+function firstOf(pending: readonly Pending[], maxBytes: number): Pending[] {
+  let bytes = 0;
+  const end = pending.findIndex(({ record }, at) => {
+    bytes += record.length;
+    return at > 0 && bytes > maxBytes;
+  });
+  return pending.slice(0, end === -1 ? pending.length : end);
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writevSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errorCode } from '../../../node/error-code.ts';
@@ -51,11 +51,17 @@ export class Segment {
   }
 
   /**
-   * Appends all of `buffers`, or throws. Bytes of a failed write are after `size`, so they are ignored, and the next write replaces them.
+   * Appends all of `buffers`, or throws. Bytes of a failed write are after `size`, so they are ignored. They are cut off, because they may be
+   * the last room of a full disk.
    */
   append(buffers: readonly Buffer[]): void {
     let end = this.size;
-    for (let i = 0; i < buffers.length; i += MAX_BUFFERS) end += this.#write(buffers.slice(i, i + MAX_BUFFERS), end);
+    try {
+      for (let i = 0; i < buffers.length; i += MAX_BUFFERS) end += this.#write(buffers.slice(i, i + MAX_BUFFERS), end);
+    } catch (error) {
+      ftruncateSync(this.#fd, this.size);
+      throw error;
+    }
     this.size = end;
   }
 
