@@ -1,4 +1,5 @@
 /** The MCP tools, called by the client of the official SDK over stdio and over HTTP. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -173,6 +174,80 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     const refused = await host.call('run_command', { machine_id: `dm-other-${transport}`, command: ['true'] });
     expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('does not allow') });
   });
+
+  test('a key for another machine reaches nothing of this one, and ids are no paths', async () => {
+    const other = `dm-away-${transport}`;
+    await deployment.joinToken({ machine_id: other });
+    const { key } = await madeKey({ scopes: ['admin'], machine_ids: [other] });
+    const ran = await deployment.machine.create({ command: ['echo', 'hidden'] }, { wait_ms: 10_000 });
+    await using host = await connected(transport, key);
+    const one = { ...MACHINE, execution_id: ran.execution_id };
+    const calls: [string, object][] = [
+      ['get_execution', one],
+      ['read_output', one],
+      ['cancel_execution', one],
+      ['write_stdin', { ...one, text: 'x' }],
+      ['read_file', { ...MACHINE, path: '/etc/hostname' }],
+      ['write_file', { ...MACHINE, path: join(dir, 'planted'), content: 'x' }],
+      ['list_files', { ...MACHINE, path: '/' }],
+      ['get_execution', { ...one, machine_id: `${other}/executions/../../dm-test` }],
+      ['get_execution', { machine_id: other, execution_id: `../../dm-test/executions/${ran.execution_id}` }],
+      ['get_execution', { ...one, machine_id: other }],
+    ];
+    for (const [tool, args] of calls) {
+      const answer = await host.call(tool, { ...args });
+      expect({ tool, ...answer }).toMatchObject({ isError: true, text: expect.not.stringContaining('hidden') });
+    }
+    expect(existsSync(join(dir, 'planted'))).toBe(false);
+    expect((await host.call('list_machines')).text).toMatch(new RegExp(`^${other}[^\\n]*$`));
+  });
+
+  test('a key that may only read runs nothing, not even through the tools for files', async () => {
+    const { key } = await madeKey({ scopes: ['executions:read'] });
+    await using host = await connected(transport, key);
+    const path = join(dir, `${transport}-unwritten`);
+    const calls: [string, object][] = [
+      ['write_file', { path, content: 'x' }],
+      ['read_file', { path: '/etc/hostname' }],
+      ['list_files', { path: '/' }],
+    ];
+    for (const [tool, args] of calls) {
+      const answer = await host.call(tool, { ...MACHINE, ...args });
+      expect(answer).toMatchObject({ isError: true, text: expect.stringContaining('executions:write') });
+    }
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test('a call that waits ends with its key', async () => {
+    const { key, api_key_id: id } = await madeKey({ scopes: ['executions:write'] });
+    await using host = await connected(transport, key);
+    const file = join(dir, `${transport}-runs`);
+    const command = ['sh', '-c', 'touch "$0"; exec sleep 300', file];
+    const call = host.call('run_command', { ...MACHINE, command, wait_seconds: 300 });
+    await expect.poll(() => existsSync(file), { timeout: 20_000 }).toBe(true);
+    await deployment.client.ask('DELETE', `/v1/api-keys/${id}`);
+    expect(await call).toMatchObject({ isError: true, text: expect.stringContaining('revoked') });
+  });
+});
+
+function madeKey(fields: object) {
+  const body = { name: 'limited', ...fields };
+  return deployment.client.ask<{ key: string; api_key_id: string }>('POST', '/v1/api-keys', { body });
+}
+
+test('every answer of MCP over HTTP has a request id, also a refusal of the media type', async () => {
+  const url = new URL('/mcp', deployment.server.url);
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' });
+  const headers = { authorization: `Bearer ${deployment.server.key}`, 'content-type': 'application/json' };
+  const answers = [];
+  for (const accept of ['text/html', 'application/json, text/event-stream']) {
+    const { status, headers: answered } = await fetch(url, { method: 'POST', headers: { ...headers, accept }, body });
+    answers.push([status, /^req-/.test(answered.get('x-request-id') ?? '')]);
+  }
+  expect(answers).toEqual([
+    [406, true],
+    [200, true],
+  ]);
 });
 
 test('MCP over HTTP needs a key, and serves only POST', async () => {

@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { sharedRunner } from '../../../helpers/runner-process.ts';
 
@@ -47,6 +50,23 @@ test('repeated pieces of a live stdin are written once', async () => {
   await link.until('the last acknowledgement', () =>
     link.frames.some((frame) => frame.type === 'stdin_ack' && frame.offset === 12 && frame.closed),
   );
+});
+
+test('two writes of a live stdin that wait at once keep their order, and both arrive whole', async () => {
+  const { link, directory } = await linked();
+  const gate = join(directory, 'gate');
+  execFileSync('mkfifo', [gate]);
+  link.start('a', ['/bin/sh', '-c', 'echo ready; read line < "$0"; exec cat', gate], { stdin: 'open' });
+  await link.printed('a', 'ready');
+  const [first, second] = [Buffer.alloc(700_000, 'first '), Buffer.alloc(300_000, 'second ')];
+  link.send({ type: 'stdin', execution_id: 'a', offset: 0, close: false }, first);
+  link.send({ type: 'stdin', execution_id: 'a', offset: first.length, close: true }, second);
+  // The pipe is full: the rest of the first write waits, and the second behind it.
+  const taken = await link.frame('stdin_ack');
+  expect(taken.offset).toBeLessThan(first.length);
+  await writeFile(gate, 'go\n');
+  const { stdout } = await link.ended('a');
+  expect(stdout.equals(Buffer.concat([Buffer.from('ready\n'), first, second]))).toBe(true);
 });
 
 test('a live stdin is acknowledged only as far as it was written', async () => {
