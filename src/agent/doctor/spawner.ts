@@ -27,7 +27,7 @@ export async function examineSpawner(): Promise<Finding> {
       'Linux on x64 and arm64 has a native spawner. Check that the program is executable and not on a file system mounted noexec.';
     return warn(
       'spawner',
-      `${(error as Error).message}; the Node spawner is used, which starts fewer commands a second`,
+      `${(error as Error).message}; the Node spawner is used, which starts fewer commands a second, has no terminals and no limits, and stops while a file system does not answer`,
       remedy,
     );
   }

@@ -41,6 +41,7 @@ const REASONS: Record<string, string> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS (try http:// instead of https://)',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS (try http:// instead of https://)',
+  EPROTO: 'it does not speak TLS (try http:// instead of https://), or refused the handshake',
   HPE_INVALID_CONSTANT: 'it does not speak HTTP (try https:// instead of http://)',
 };
 
