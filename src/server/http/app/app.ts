@@ -12,7 +12,7 @@ import { useJsonBodies } from '../requests/body-parsers.ts';
 import { createConsoleSessions } from '../authentication/console-session.ts';
 import { readTrustedProxies } from '../../trusted-proxies.ts';
 import { rememberAddresses } from '../authentication/client-address.ts';
-import { answerClientError } from './client-errors.ts';
+import { answerClientError, answerConnect } from './client-errors.ts';
 import type { ServerConfig } from '../../config.ts';
 import type { ControlPlane } from '../../control/control.ts';
 import type { BatchRunner } from '../../control/batches/batch-runner.ts';
@@ -91,6 +91,7 @@ export function buildApp(deps: AppDeps, config: ServerConfig): App {
     },
     clientErrorHandler: (error, socket) => answerClientError(error, socket, nextRequestId),
   });
+  app.server.on('connect', (_request, socket) => answerConnect(socket, nextRequestId));
   useJsonBodies(app, jsonBounds(config));
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);

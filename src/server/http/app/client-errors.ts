@@ -1,7 +1,8 @@
-/** Answers requests that are not valid HTTP. They never reach a route: the answer is a problem, written to the socket. */
+/** Answers requests that never reach a route, because they are not valid HTTP or ask for a tunnel: with a problem, written to the socket. */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { answerBare } from '../replies/bare-answer.ts';
-import { Problem } from '../replies/problem.ts';
+import { notFound, Problem } from '../replies/problem.ts';
 
 const STATUS_OF: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
@@ -23,4 +24,10 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   }
   const status = STATUS_OF[error.code ?? ''] ?? 400;
   answerBare(socket, new Problem(status, DETAIL_OF[status] ?? ''), nextRequestId());
+}
+
+/** Handles Node's `connect`: the method CONNECT exists on no route. Without a handler Node closes the connection without an answer. */
+export function answerConnect(socket: Duplex, nextRequestId: () => string): void {
+  socket.on('error', () => socket.destroy());
+  answerBare(socket, notFound(), nextRequestId());
 }
