@@ -127,6 +127,13 @@ test('a backup never overwrites a file, needs a database, and leaves nothing of 
   expect(existsSync(`${to}.${process.pid}.partial`)).toBe(false);
 });
 
+test('a FIFO or a directory instead of a backup is refused at once', () => {
+  execFileSync('mkfifo', [to]);
+  for (const from of [to, dir]) {
+    expect(() => restore({ dataDir, from, force: true, now: 2 })).toThrow(/is not a regular file/);
+  }
+});
+
 test('a file that is not a backup, or a damaged one, is refused before anything is changed', async () => {
   const store = running();
   await connectMachine(store);

@@ -2,7 +2,7 @@
  * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is made while a
  * server keeps writing, through SQLite's own online copy within one read transaction.
  */
-import { closeSync, linkSync, openSync, rmSync } from 'node:fs';
+import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { flush } from '../../../node/atomic-file.ts';
@@ -101,8 +101,11 @@ function missing(found: RowCounts, counts: RowCounts): string | undefined {
   return name === undefined ? undefined : `${name} has ${found[name]} rows, not ${counts[name]}`;
 }
 
-/** Opens an existing database to read it. Throws BackupError. */
+/** Opens an existing database to read it. Throws BackupError, also for a FIFO or a device, whose opening could wait for ever. */
 export function openExisting(path: string): Database {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new BackupError(`${path} is not a regular file`);
+  }
   let db: Database | undefined;
   try {
     db = new Sqlite(path, { readonly: true, fileMustExist: true });
