@@ -1,6 +1,8 @@
 /** Prints errors of the client for people: the message, and a hint. */
 import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../client/main.ts';
 import { CliError } from '../cli-error.ts';
+import { proxyFor } from '../../node/proxy.ts';
+import { environment } from '../config.ts';
 import { printError } from '../streams/output.ts';
 
 interface Failure {
@@ -48,10 +50,22 @@ const REASONS: Record<string, string> = {
 function unreachable(error: UnreachableError): Omit<Failure, 'exitCode'> {
   const known = codesOf(error).map((code) => REASONS[code]);
   const reason = known.find((text) => text !== undefined);
+  const proxy = proxyFor(new URL(error.origin), environment());
+  if (proxy !== undefined) {
+    return {
+      message: `${error.origin} cannot be reached through the proxy ${proxy.host}: ${reason ?? innermost(error)}.`,
+      hint: 'Check the proxy (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY). NO_PROXY names the hosts that are reached without it.',
+    };
+  }
   return {
     message: reason === undefined ? `${error.message}.` : `${error.origin} cannot be reached: ${reason}.`,
     hint: 'Check that the server runs, and that EXECPLANE_URL (or --url) is its address.',
   };
+}
+
+/** Returns the message of the innermost cause. */
+function innermost({ message, cause }: Error): string {
+  return cause instanceof Error ? innermost(cause) : message;
 }
 
 /** Returns the codes of an error and of its causes. A host with several addresses gives one error for each. */

@@ -1,7 +1,15 @@
 /** What people read if the server cannot be reached. */
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { failureOf } from '../../../src/cli/terminal/failure.ts';
 import { UnreachableError } from '../../../src/client/main.ts';
+
+beforeEach(() => {
+  for (const name of ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY', 'no_proxy', 'NO_PROXY'])
+    vi.stubEnv(name, '');
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 test.each([
   ['EPROTO', /does not speak TLS \(try http:/],
@@ -17,4 +25,14 @@ test.each([
   const { message } = failureOf(new UnreachableError('https://127.0.0.1:7411', { cause }));
   expect(message).toMatch(reason);
   expect(message).not.toMatch(/SSL routines|\n/);
+});
+
+test('a proxy that cannot be reached is named, not the server', () => {
+  vi.stubEnv('HTTPS_PROXY', 'http://user:secret@proxy.example.com:3128');
+  const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+  const { message, hint } = failureOf(new UnreachableError('https://execplane.example.com', { cause }));
+  expect(message).toBe(
+    'https://execplane.example.com cannot be reached through the proxy proxy.example.com:3128: nothing listens there.',
+  );
+  expect(hint).toMatch(/^Check the proxy/);
 });

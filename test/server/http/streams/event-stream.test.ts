@@ -189,3 +189,17 @@ test('a reader that stops reading delays only itself', async () => {
   stuck.destroy();
   await once(stuck, 'close');
 });
+
+test.each([
+  ['text/event-stream', 'text/event-stream'],
+  ['Text/Event-Stream; charset=utf-8', 'text/event-stream'],
+  ['application/json, text/event-stream;q=0.5', 'text/event-stream'],
+  ['application/json, text/event-stream; q=0', 'application/json'],
+  ['text/event-streams', 'application/json'],
+])('Accept: %s is answered with %s', async (accept, type) => {
+  await using http = await httpFixture();
+  const path = `${EXECUTIONS}/${await finished(http)}/events`;
+  const response = await fetch(`${await http.listen()}${path}`, { headers: { accept, 'x-api-key': ADMIN_KEY } });
+  expect(response.headers.get('content-type')).toBe(`${type}; charset=utf-8`);
+  await response.text();
+});

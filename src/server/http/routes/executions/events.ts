@@ -51,13 +51,24 @@ export function eventRoutes(app: App, context: HttpContext): void {
     async (request, reply) => {
       const list = eventList(request.params.execution_id);
       const after = context.cursors.decode(list, request.query.cursor) ?? 0;
-      if (request.headers.accept?.includes('text/event-stream') === true) {
+      if (acceptsEventStream(request.headers.accept)) {
         await answerStream(context, request, reply, { after, encoding: request.query.encoding ?? 'utf8' });
         return reply;
       }
       return page(context, request, reply, { after, query: request.query });
     },
   );
+}
+
+/** Whether an `Accept` header names event streams. Media types may have capitals, and q=0 means that they are not accepted (RFC 9110 §12.4.2). */
+function acceptsEventStream(accept = ''): boolean {
+  return accept
+    .toLowerCase()
+    .split(',')
+    .map((range) => range.split(';').map((part) => part.trim()))
+    .some(
+      ([type, ...parameters]) => type === 'text/event-stream' && !parameters.some((part) => /^q=0(\.0*)?$/.test(part)),
+    );
 }
 
 function eventList(executionId: string): string {
