@@ -90,6 +90,7 @@ export class Runner {
       retryMs: diskRetryMs,
       onWrite: () => this.#noteProcesses(),
       onWritten: () => this.#written(),
+      onFailed: () => this.#outbox.sendMore(),
       onState: (state) => this.#writerState(state),
     });
     this.#socket = new LinkSocket(directory, {

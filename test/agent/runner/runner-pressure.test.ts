@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { Segment } from '../../../src/agent/runner/journal/segment.ts';
 import { until } from '../../helpers/processes.ts';
@@ -27,6 +29,29 @@ test('on a full disk the runner accepts no new work, output waits, nothing is lo
   expect(stdout.toString().split('\n')).toHaveLength(50_002);
   expect(ended.status).toBe('succeeded');
   expect((await link.ended('b')).stdout.toString()).toBe('b\n');
+});
+
+test('after a reconnection on a full disk, the reports on disk are sent: their acknowledgement frees room', async () => {
+  const directory = await runnerHere({ diskRetryMs: 20 });
+  const link = await attach(directory);
+  link.autoAck = false;
+  const gate = join(directory, 'gate');
+  link.start('a', ['/bin/sh', '-c', 'echo ready; until [ -e "$0" ]; do sleep 0.02; done; seq 1 50000', gate]);
+  await link.printed('a', 'ready');
+  await link.close();
+  let tries = 0;
+  vi.spyOn(Segment.prototype, 'append').mockImplementation(() => {
+    tries++;
+    throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  });
+  await writeFile(gate, '');
+  await until('a write that fails', () => tries > 0);
+  const next = await attach(directory);
+  await next.printed('a', 'ready');
+  vi.restoreAllMocks();
+  const { stdout, ended } = await next.ended('a');
+  expect(stdout.toString().split('\n')).toHaveLength(50_002);
+  expect(ended.status).toBe('succeeded');
 });
 
 test('commands wait while the journal is above its quota, and continue as acknowledgements free space', async () => {

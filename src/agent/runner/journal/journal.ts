@@ -16,8 +16,8 @@ const RESUME_PART = 0.9;
 const CACHE_BYTES = 2 << 20;
 /** Bytes that are written at once, so that a disk with little room takes a part. */
 const WRITE_BYTES = 512 << 10;
-/** Size of a segment without needed records above which it is replaced on a full disk. */
-const REPLACED_BYTES = 64 << 10;
+/** Size of a segment above which it is reduced on a full disk. */
+const REDUCED_BYTES = 64 << 10;
 /** The execution id of a checkpoint, which concerns the whole journal: each record needs an id. */
 const CHECKPOINT_ID = 'checkpoint';
 
@@ -136,7 +136,7 @@ export class Journal {
         this.#write(batch);
       } catch (error) {
         // The disk may be full of acknowledged records.
-        if (!this.#replaceCurrent()) throw error;
+        if (!this.#freeRoom()) throw error;
         this.#write(batch);
       }
     }
@@ -158,19 +158,23 @@ export class Journal {
     }
   }
 
-  /** Replaces a current segment without needed records by one that contains the live executions alone. Returns whether it did. */
-  #replaceCurrent(): boolean {
-    const current = this.#current;
-    if (current === undefined || (current.size > 0 && (current.size < REPLACED_BYTES || current.needed > 0)))
-      return false;
-    try {
-      const next = current.size === 0 ? current : this.#begin();
-      next.append(this.#checkpoint());
-      this.#bytes += next.size;
-    } catch {
-      return false;
+  /**
+   * Reduces the only segment with records to the live executions, if none of its reports is needed. It is written in place, because a full disk
+   * has no room for another one. Returns whether it did.
+   */
+  #freeRoom(): boolean {
+    const last = this.#segments.at(-1);
+    const empty = last?.size === 0 ? last : undefined;
+    const segment = empty === undefined ? last : this.#segments.at(-2);
+    if (segment === undefined || segment !== this.#segments[0]) return false;
+    const before = segment.size;
+    if (segment.needed > 0 || before < REDUCED_BYTES || !segment.rewrite(this.#checkpoint())) return false;
+    if (empty !== undefined) {
+      this.#segments.pop();
+      empty.remove();
     }
-    this.#trim();
+    this.#current = segment;
+    this.#bytes += segment.size - before;
     return true;
   }
 

@@ -8,6 +8,8 @@ const SPAN = 2 ** 27;
 const NAME = /^(\d{10})\.log$/;
 /** Maximum number of buffers in one write. The kernel refuses more than IOV_MAX. */
 const MAX_BUFFERS = 512;
+/** Begins no record: a scan ends here. */
+const END = Buffer.alloc(4);
 
 /** One append-only file of the journal. */
 export class Segment {
@@ -40,10 +42,10 @@ export class Segment {
     }
   }
 
-  /** Opens segment `id` for reading. The replay sets `size` once it has found the last whole record. */
+  /** Opens segment `id` of an earlier run. The replay sets `size` once it has found the last whole record. */
   static open(directory: string, id: number): Segment {
     const path = join(directory, segmentName(id));
-    return new Segment(id, path, openSync(path, 'r'), 0);
+    return new Segment(id, path, openSync(path, 'r+'), 0);
   }
 
   position(offset: number): number {
@@ -63,6 +65,19 @@ export class Segment {
       throw error;
     }
     this.size = end;
+  }
+
+  /**
+   * Replaces all records by `buffers`, without more room on the disk. Returns false if they are not smaller. If this process ends in between, the
+   * file holds `buffers`, and behind END a rest that is not read.
+   */
+  rewrite(buffers: readonly Buffer[]): boolean {
+    const bytes = Buffer.concat([...buffers, END]);
+    if (bytes.length > this.size) return false;
+    this.#write([bytes], 0);
+    this.size = bytes.length - END.length;
+    ftruncateSync(this.#fd, this.size);
+    return true;
   }
 
   #write(buffers: Buffer[], at: number): number {

@@ -8,6 +8,8 @@ export interface WriterOptions {
   onWrite: () => void;
   /** Called when the additions are on disk. */
   onWritten: () => void;
+  /** Called after a write that failed: earlier additions, which are on disk, can be sent and acknowledged, which frees room. */
+  onFailed: () => void;
   /** Called with a changed state: whether output has to wait (`blocked`: quota or disk), and whether writes fail (`failing`). */
   onState: (state: WriterState) => void;
 }
@@ -49,7 +51,8 @@ export class JournalWriter {
       this.#retry = setTimeout(this.write, this.#options.retryMs);
     }
     this.#enter({ failing, blocked: failing || this.#options.journal.full });
-    if (!failing) this.#options.onWritten();
+    if (failing) this.#options.onFailed();
+    else this.#options.onWritten();
   };
 
   /** Stops writing, except for explicit calls. */

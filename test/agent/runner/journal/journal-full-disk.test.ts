@@ -12,7 +12,8 @@ vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>();
   const writevSync: typeof real.writevSync = (fd, buffers, at) => {
     const bytes = Buffer.concat(buffers as Buffer[]);
-    const room = disk.room();
+    const growth = Number(at) + bytes.length - real.fstatSync(fd).size;
+    const room = growth <= 0 ? bytes.length : disk.room();
     if (room >= bytes.length) return real.writevSync(fd, buffers, at);
     if (room <= 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     return real.writevSync(fd, [bytes.subarray(0, room)], at);
@@ -77,6 +78,26 @@ test('records that are not acknowledged are kept on a full disk', () => {
   expect(log.tally).toMatchObject({ reported: 40, stdout_bytes: 2_400_000 });
   journal.close();
   open().close();
+});
+
+test('a full disk has no room for another segment: the acknowledged one is reduced in place', () => {
+  const { directory, journal, open } = smallDisk();
+  const log = journal.accept('a', 1);
+  journal.report(log, 'stdout', Buffer.alloc(60_000, 'x'));
+  journal.report(log, 'stdout', Buffer.alloc(60_000, 'x'));
+  journal.flush();
+  disk.room = () => 0;
+  journal.report(log, 'stdout', Buffer.from('next'));
+  expect(() => journal.flush()).toThrow('no space');
+  journal.acknowledge(log, 2);
+  disk.room = () => 120_000 - used(directory);
+  journal.flush();
+  expect(files(directory)).toHaveLength(1);
+  expect(used(directory)).toBeLessThan(1000);
+  journal.close();
+  const next = open();
+  expect(next.logs.get('a')).toMatchObject({ accepted: true, reported: 3, tally: { stdout_bytes: 120_004 } });
+  next.close();
 });
 
 test('the part of a write that a full disk has accepted is cut off', () => {
