@@ -20,6 +20,10 @@ async function openShell(...more: string[]): Promise<PseudoTerminal> {
   return terminal;
 }
 
+/** A command line that SIGINT ends, also between two of its commands: a long sleep that starts after the signal would not end. */
+const STOPPED_BY_SIGINT = `stop=; trap 'echo cau""ght; stop=1' INT;`;
+const UNTIL_STOPPED = 'until [ "$stop" ]; do sleep 0.02; done';
+
 const statusOf = async (terminalId: string) =>
   (await deployment.client.ask<{ status: string }>('GET', `/v1/machines/dm-test/terminals/${terminalId}`)).status;
 
@@ -58,7 +62,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
 
   test('passes Ctrl-C to the machine, and exits with 128 plus the signal that ended the shell', async () => {
     await using terminal = await openShell();
-    terminal.type('trap "echo caught" INT; echo wait""ing; sleep 1000\n');
+    terminal.type(`${STOPPED_BY_SIGINT} echo wait""ing; ${UNTIL_STOPPED}\n`);
     await terminal.shows('waiting');
     terminal.type('\u0003');
     await terminal.shows('caught');
@@ -145,7 +149,8 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
   test('shows what was printed while SIGTSTP had stopped it, and passes keys on again after SIGCONT', async () => {
     await using terminal = await openShell();
     const goOn = join(deployment.dir, 'stopped');
-    terminal.type(`trap "echo caught" INT; until [ -e ${goOn} ]; do sleep 0.02; done; echo mean""while; sleep 1000\n`);
+    const line = `until [ -e ${goOn} ]; do sleep 0.02; done; echo mean""while; ${UNTIL_STOPPED}`;
+    terminal.type(`${STOPPED_BY_SIGINT} ${line}\n`);
     terminal.signal('SIGTSTP');
     writeFileSync(goOn, '');
     terminal.signal('SIGCONT');

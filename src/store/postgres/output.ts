@@ -13,10 +13,10 @@ const FIND_IDLE = `SELECT public_id AS execution FROM executions
 const IDLE_TERMINALS = `${SELECT_EXECUTION} WHERE e.output_mode = 'stream' AND e.completed_at IS NULL AND e.is_terminal
   AND e.started_at IS NOT NULL AND e.output_read_at < $1 ORDER BY e.output_read_at LIMIT $2`;
 
+/** A terminal has stdout only. */
 const RELEASE_ENDED = `WITH ended AS (
-    SELECT id FROM executions WHERE is_terminal AND completed_at < $1
-      AND (stdout_released < stdout_kept OR stderr_released < stderr_kept) LIMIT $2 FOR UPDATE),
-  released AS (UPDATE executions SET stdout_released = stdout_kept, stderr_released = stderr_kept WHERE id IN (SELECT id FROM ended)),
+    SELECT id FROM executions WHERE is_terminal AND stdout_released < stdout_kept AND completed_at < $1 LIMIT $2 FOR UPDATE),
+  released AS (UPDATE executions SET stdout_released = stdout_kept WHERE id IN (SELECT id FROM ended)),
   forgotten AS (DELETE FROM stream_chunks WHERE execution_id IN (SELECT id FROM ended))
   SELECT count(*)::int AS count FROM ended`;
 

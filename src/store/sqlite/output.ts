@@ -78,18 +78,14 @@ export function outputMethods({ db, write, tx, chunks, tails }: Context): Output
   };
 }
 
-/** Prepares the deletion of the contents of up to `limit` terminals that ended before a time. It returns their number. */
+/** Prepares the deletion of the contents of up to `limit` terminals that ended before a time, which are stdout only. It returns their number. */
 function prepareReleaseEnded(db: Context['db']): (endedBefore: number, limit: number) => number {
   const find = db
     .prepare<[number, number], number>(
-      // The index holds terminals only: that of `completed_at`, which it would choose, holds every finished execution.
-      `SELECT id FROM executions INDEXED BY executions_terminals
-       WHERE is_terminal = 1 AND completed_at < ? AND (stdout_released < stdout_kept OR stderr_released < stderr_kept) LIMIT ?`,
+      'SELECT id FROM executions WHERE is_terminal = 1 AND stdout_released < stdout_kept AND completed_at < ? LIMIT ?',
     )
     .pluck();
-  const release = db.prepare(
-    'UPDATE executions SET stdout_released = stdout_kept, stderr_released = stderr_kept WHERE id = ?',
-  );
+  const release = db.prepare('UPDATE executions SET stdout_released = stdout_kept WHERE id = ?');
   const forget = db.prepare('DELETE FROM stream_chunks WHERE execution_id = ?');
   return (endedBefore, limit) => {
     const ended = find.all(endedBefore, limit);

@@ -81,7 +81,7 @@ test('a new connection of the agent is told again, because the last frame may no
 
 test('an agent that is connected to another server is told nothing from here', () => {
   session = undefined;
-  expect(set(700_000)).toBe(false);
+  expect(set(700_000)).toBe('agent_away');
   printed(650_000);
   expect(told).toEqual([]);
 });
