@@ -12,7 +12,8 @@ import * as files from '../../src/agent/schemas/files.ts';
 import { PolicyFileSchema } from '../../src/agent/schemas/policy.ts';
 import { AgentSettingsSchema } from '../../src/agent/schemas/settings.ts';
 
-const HEAD = `// Made by "npm run checks" from the schemas; not to be edited.
+const HEAD = `// Made by "npm run checks" from the schemas; not to be edited. TypeBox writes JavaScript
+// without types, which TypeScript does not check here; each guard has the type of its schema.
 // @ts-nocheck
 import type { Guard } from '../../core/json.ts';
 import type { EnrolResponse } from '../../core/enrolment.ts';

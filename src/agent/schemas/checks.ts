@@ -1,4 +1,5 @@
-// Made by "npm run checks" from the schemas; not to be edited.
+// Made by "npm run checks" from the schemas; not to be edited. TypeBox writes JavaScript
+// without types, which TypeScript does not check here; each guard has the type of its schema.
 // @ts-nocheck
 import type { Guard } from '../../core/json.ts';
 import type { EnrolResponse } from '../../core/enrolment.ts';

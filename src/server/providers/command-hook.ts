@@ -19,7 +19,10 @@ export interface CommandHook {
   timeoutMs: number;
 }
 
-/** Runs the hook once, after the end of an earlier attempt that its server left running when it was killed. Ends it and all its processes at the time limit, when `signal` aborts, or when it prints too much. */
+/**
+ * Runs the hook once. First ends an earlier attempt that a killed server left running. Ends the hook and all its processes at the time limit,
+ * when `signal` aborts, or when it prints too much.
+ */
 export async function runCommandHook(
   hook: CommandHook,
   request: ProviderRequest,

@@ -41,8 +41,8 @@ type ProviderEntry = Static<typeof ProviderSchema>;
 const DEFAULT_TIMEOUT_MS = 300_000;
 const DEFAULT_CONCURRENCY = 4;
 
-/** What hooks get besides the settings of their provider. */
-export interface HookSurroundings {
+/** The environment and the clock of all hooks, besides the settings of each provider. */
+export interface HookContext {
   /** Environment variables of commands. */
   environment: Readonly<Record<string, string>>;
   /** ms since the epoch, for the signatures of requests to endpoints. */
@@ -50,7 +50,7 @@ export interface HookSurroundings {
 }
 
 /** Reads the file; without `path` there are no providers. Throws ConfigError with the setting and the place in the file. */
-export function readProviders(path: string | undefined, surroundings: HookSurroundings): Providers {
+export function readProviders(path: string | undefined, context: HookContext): Providers {
   if (path === undefined) return { byName: new Map() };
   const value = parseJson(readText(path));
   if (value === undefined) throw fault(path, 'is not JSON');
@@ -59,7 +59,7 @@ export function readProviders(path: string | undefined, surroundings: HookSurrou
     throw fault(path, `${first?.instancePath || '/'} ${first?.message ?? 'does not fit'}`);
   }
   const byName = new Map(
-    Object.entries(value.providers).map(([name, entry]) => [name, provider(path, { name, entry, surroundings })]),
+    Object.entries(value.providers).map(([name, entry]) => [name, provider(path, { name, entry, context })]),
   );
   if (value.default === undefined) return { byName };
   if (!byName.has(value.default)) throw fault(path, `default: there is no provider ${value.default}`);
@@ -78,9 +78,9 @@ function fault(path: string, message: string, cause?: unknown): ConfigError {
   return new ConfigError(`EXECPLANE_PROVIDERS: ${path}: ${message}`, { cause });
 }
 
-function provider(path: string, p: { name: string; entry: ProviderEntry; surroundings: HookSurroundings }): Provider {
+function provider(path: string, p: { name: string; entry: ProviderEntry; context: HookContext }): Provider {
   const { name, entry } = p;
-  const { environment, now } = p.surroundings;
+  const { environment, now } = p.context;
   const { command, url, secret, timeout_ms: timeoutMs = DEFAULT_TIMEOUT_MS } = entry;
   const settings = settingsOf(path, name, entry);
   if (command !== undefined && url === undefined) {

@@ -1,4 +1,4 @@
-/** What people read if the server cannot be reached. */
+/** The messages for a server that cannot be reached. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { failureOf } from '../../../src/cli/terminal/failure.ts';
 import { UnreachableError } from '../../../src/client/main.ts';

@@ -40,7 +40,7 @@ export class Artifacts {
   /** Collects the artifacts. Settles with the declared path that must match a file and does not, if there is one. Does not reject. */
   async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
-    const isEmpty = folder === undefined || this.#isEmpty();
+    const isEmpty = folder === undefined || this.#giveBackFolder();
     if (isEmpty && this.#request.declared.length === 0) return undefined;
     const { isAgent, ...identity } = this.#owner;
     const plan: CollectionPlan = { startedIn, request: this.#request, ...(isAgent ? {} : { identity }) };
@@ -61,10 +61,11 @@ export class Artifacts {
 
   /** Removes the folder of a command that never ran. */
   discard(): void {
-    this.#isEmpty();
+    this.#giveBackFolder();
   }
 
-  #isEmpty(): boolean {
+  /** Removes the drop folder if it is empty. Returns false if it is not. */
+  #giveBackFolder(): boolean {
     return this.#folder === undefined || this.#folders.giveBack(this.#folder);
   }
 }

@@ -45,8 +45,8 @@ export class Cgroup {
     this.#controllers = controllers;
   }
 
-  /** Puts limits on it before its command starts. Returns false if that is impossible, or the cgroup was removed; then it is not used. */
-  equip(limits: SpawnLimits): boolean {
+  /** Sets its limits before its command starts. Returns false if that is impossible, or if it was removed: then it is of no use. */
+  prepare(limits: SpawnLimits): boolean {
     try {
       this.#openCpu();
       this.#limit(limits);
@@ -175,9 +175,9 @@ export class CgroupPool {
     this.#ready = undefined;
     this.#wanted = true;
     return (
-      equipped(ready, limits) ??
-      equipped(this.#make(), limits) ??
-      (this.#restoreRoot() ? equipped(this.#make(), limits) : undefined)
+      prepared(ready, limits) ??
+      prepared(this.#make(), limits) ??
+      (this.#restoreRoot() ? prepared(this.#make(), limits) : undefined)
     );
   }
 
@@ -237,8 +237,8 @@ export class CgroupPool {
   }
 }
 
-function equipped(cgroup: Cgroup | undefined, limits: SpawnLimits = {}): Cgroup | undefined {
-  return cgroup?.equip(limits) ? cgroup : undefined;
+function prepared(cgroup: Cgroup | undefined, limits: SpawnLimits = {}): Cgroup | undefined {
+  return cgroup?.prepare(limits) ? cgroup : undefined;
 }
 
 /** Returns a pool below this process's own cgroup. `undefined` if the system or its permissions do not allow one. */

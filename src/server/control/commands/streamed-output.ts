@@ -79,7 +79,7 @@ export class StreamedOutput implements OutputReaders {
       return { outcome: 'released', execution, released };
     }
     const released = await store.releaseOutput({ ...p, now: now() });
-    // What its clients have taken limits a terminal, not what was deleted.
+    // The limit of a terminal depends on the acknowledgements of its clients, not on deleted output.
     if (released.outcome === 'released' && !released.execution.isTerminal)
       await machines.outputLimited(released.execution);
     if (released.outcome !== 'past_end') return released;

@@ -91,7 +91,7 @@ export class OutputRelay {
     this.#readers.add(reader);
   }
 
-  /** What is in memory is stored if nobody reads any more. */
+  /** Removes a reader. After the last one, stores all that is in memory. */
   removeReader(reader: RelayReader): void {
     this.#readers.delete(reader);
     if (this.#readers.size === 0) this.storeAll();

@@ -92,7 +92,7 @@ export class OutputRelays implements CommitListener {
     await Promise.all(this.#lastWrites);
   }
 
-  /** What was released while it was being stored is deleted now. */
+  /** Deletes output from the store that its readers released while it was being stored. */
   #deleteReleased(relay: OutputRelay): void {
     const { machineId, executionId } = relay.execution;
     for (const stream of ['stdout', 'stderr'] as const) {

@@ -30,7 +30,7 @@ export class BegunTransaction {
       return;
     }
     const id = begin(connection);
-    // Whoever takes it gets the error.
+    // The error reaches the caller of `take`. Without this handler it would be an unhandled rejection until then.
     id.catch(() => undefined);
     this.#begun = { connection, id };
   }

@@ -29,7 +29,7 @@ export type KnownMachine = Pick<TouchedMachine, 'record' | 'row' | 'counters' | 
   writtenBy: bigint;
 };
 
-/** What a batch uses instead of a read. */
+/** The known rows and keys that a batch uses instead of a read. */
 export interface Reused {
   executions: readonly KnownExecution[];
   machines: readonly KnownMachine[];
@@ -37,7 +37,7 @@ export interface Reused {
   freshKeys: readonly number[];
 }
 
-/** What a batch has committed. */
+/** A batch that was committed. */
 interface Committed {
   transactionId: string;
   batch: Batch;
