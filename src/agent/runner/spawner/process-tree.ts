@@ -30,7 +30,9 @@ const LONGEST_WAIT_MS = 100;
 
 /** Returns the pids of the live processes of the tree. */
 export function treeMembers(tree: Tree): number[] {
-  return new TreeSearch(tree).look().map(({ pid }) => pid);
+  const search = new TreeSearch(tree);
+  search.look();
+  return search.take().map(({ pid }) => pid);
 }
 
 /** Describes a process: its pid, its program, its user. */
@@ -56,9 +58,7 @@ export async function killProcessTree(tree: Tree): Promise<void> {
     // One call stops all forks of the group, however many processes compete with this one for the processor.
     search.stopGroup();
     // All are stopped before any is killed, so that none forks meanwhile, or orphans a process that is found only through its parent.
-    for (let fresh = search.look(); fresh.length > 0; fresh = search.look()) {
-      for (const row of fresh) send(row, 'SIGSTOP');
-    }
+    while (search.look((row) => send(row, 'SIGSTOP')) > 0);
     const members = search.take();
     for (const row of members) send(row, 'SIGKILL');
     const nothing = members.length === 0;
@@ -75,7 +75,7 @@ export async function killProcessTree(tree: Tree): Promise<void> {
 /** Kills the remaining processes of an execution whose runner is dead. Settles when none is left. */
 export async function killMarked(executionId: string, identity?: ProcessIdentity): Promise<void> {
   const tree = { executionId, main: identity };
-  for (const row of new TreeSearch(tree).look()) killExecutionCgroup(row.pid); // Also kills processes that have removed their marks.
+  for (const pid of treeMembers(tree)) killExecutionCgroup(pid); // Also kills processes that have removed their marks.
   await killProcessTree(tree);
 }
 
@@ -114,22 +114,29 @@ class TreeSearch {
     this.#strangers.add(process.pid);
   }
 
-  /** Returns the new members. */
-  look(): ProcessRow[] {
-    const rows = this.#unknown();
+  /**
+   * Looks at each process that is not known yet, and calls `found` with each new member at once: a process that keeps forking has exited a moment
+   * later. Returns the number of new members.
+   */
+  look(found: (row: ProcessRow) => void = () => {}): number {
+    const before = this.#members.size;
     const sessionIsOurs = this.#sessionIsOurs();
-    const found: ProcessRow[] = [];
+    const unmarked: ProcessRow[] = [];
     const join = (row: ProcessRow): void => {
       this.#members.set(row.pid, row);
-      found.push(row);
+      this.#strangers.delete(row.pid);
+      found(row);
     };
-    for (const row of rows) if (this.#bearsMark(row, sessionIsOurs)) join(row);
-    for (let before = -1; before !== found.length; ) {
-      before = found.length;
-      for (const row of rows) if (this.#members.has(row.parent) && !this.#members.has(row.pid)) join(row);
+    this.missed = false;
+    for (const row of this.#unknown()) {
+      if (this.#bearsMark(row, sessionIsOurs)) join(row);
+      else unmarked.push(row);
     }
-    for (const row of found) this.#strangers.delete(row.pid);
-    return found;
+    for (let size = -1; size !== this.#members.size; ) {
+      size = this.#members.size;
+      for (const row of unmarked) if (this.#members.has(row.parent) && !this.#members.has(row.pid)) join(row);
+    }
+    return this.#members.size - before;
   }
 
   /** Returns all members found since the last call. */
@@ -139,18 +146,15 @@ class TreeSearch {
     return members;
   }
 
-  #unknown(): ProcessRow[] {
-    const rows: ProcessRow[] = [];
-    this.missed = false;
-    // Newest first, because processes that keep forking are short-lived.
+  /** Yields the running processes that are neither strangers nor members. Newest first, because processes that keep forking are short-lived. */
+  *#unknown(): Generator<ProcessRow> {
     for (const pid of processIds().reverse()) {
       if (this.#strangers.has(pid) || this.#members.has(pid)) continue;
       const row = processRow(pid);
       if (row === undefined || row.ended) this.#doubt(pid);
       else if (row.kernel) this.#strangers.add(pid);
-      else rows.push(row);
+      else yield row;
     }
-    return rows;
   }
 
   /** Whether a process has a mark of the tree. One that can be read and has none is not a member. During an execve(2) nothing can be read. */
