@@ -1,6 +1,6 @@
 /**
- * Counts, for each execution, costs that do not depend on the load of the machine: flushes, bytes and pages of the write-ahead log, and the
- * system calls of server, link, runner and spawner (without those of the commands). With `--hold`, a count above its limit is a failure.
+ * Counts, for each execution, costs that hardly depend on the load of the machine: flushes, bytes and pages of the write-ahead log, and the
+ * system calls of server, link, runner and spawner (without those of the commands). With `--hold`, a count that stays above its limit is a failure.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,14 +12,19 @@ import { inParallel, say, TINY } from './rounds.ts';
 const EXECUTIONS = TINY ? 50 : 400;
 /** Number of executions before the measurement: more than V8 needs to compile the path of one, on its own threads. */
 const WARM_UP = TINY ? 20 : 1000;
-/** Limits for each execution, run one at a time. System calls vary a little, because the garbage collector has its own threads. */
+/**
+ * Limits for each execution, run one at a time: about a third above the counts of a busy machine, where what one write to the log or one wake-up
+ * takes together on a quiet machine comes apart. The garbage collector's own threads add to the system calls too.
+ */
 const LIMITS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  'server, 1 at a time': { system_calls: 28, flushes: 2.3, full_flushes: 0.3, log_kb: 53 },
-  'link, 1 at a time': { system_calls: 9.5 },
-  'runner, 1 at a time': { system_calls: 24 },
-  'spawner, 1 at a time': { system_calls: 23 },
-  'server, a create alone': { system_calls: 18, full_flushes: 0.3, log_kb: 32 },
+  'server, 1 at a time': { system_calls: 40, flushes: 2.9, full_flushes: 0.3, log_kb: 68 },
+  'link, 1 at a time': { system_calls: 12 },
+  'runner, 1 at a time': { system_calls: 29 },
+  'spawner, 1 at a time': { system_calls: 27 },
+  'server, a create alone': { system_calls: 22, full_flushes: 0.3, log_kb: 39 },
 };
+/** Number of measurements, one of which must be within the limits: other work on the machine adds to a count, and takes nothing from it. */
+const ATTEMPTS = 3;
 const HOLDS = process.argv.includes('--hold');
 /** Time until the work after an answer (acknowledgements, audit) is done, ms. */
 const SETTLE_MS = 500;
@@ -47,17 +52,19 @@ try {
   for (const width of [1, 32]) {
     for (const [name, pid] of Object.entries(processes)) {
       if (pid === undefined) continue;
-      const counts = await counted(pid, name !== 'spawner', async () => {
-        await inParallel(EXECUTIONS, width, run);
-        await sleep(SETTLE_MS);
-      });
-      report(`${name}, ${width} at a time`, counts, name === 'server');
+      await measure(`${name}, ${width} at a time`, name === 'server', () =>
+        counted(pid, name !== 'spawner', async () => {
+          await inParallel(EXECUTIONS, width, run);
+          await sleep(SETTLE_MS);
+        }),
+      );
     }
   }
   await deployment.agent.detach();
   await deployment.away();
-  const counts = await counted(processes.server, true, () => inParallel(EXECUTIONS, 1, create));
-  report('server, a create alone', counts, true);
+  await measure('server, a create alone', true, () =>
+    counted(processes.server, true, () => inParallel(EXECUTIONS, 1, create)),
+  );
 } finally {
   await api.close();
   deployment.agent.restart();
@@ -65,9 +72,21 @@ try {
   await deployment.dispose();
 }
 
-function report(label: string, counts: Counts, hasLog: boolean): void {
+/** Counts and reports, again if a count is above its limit. Fails if that is so at each attempt. */
+async function measure(label: string, hasLog: boolean, count: () => Promise<Counts>): Promise<void> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const figures = perExecution(await count(), hasLog);
+    say('counts', label, figures);
+    const excesses = HOLDS ? excessesOf(label, figures) : [];
+    for (const excess of excesses) process.stderr.write(`${excess}\n`);
+    if (excesses.length === 0) return;
+  }
+  process.exitCode = 1;
+}
+
+function perExecution(counts: Counts, hasLog: boolean): Record<string, number> {
   const each = (value: number): number => value / EXECUTIONS;
-  const figures: Record<string, number> = {
+  return {
     system_calls: each(counts.systemCalls),
     ...(hasLog && {
       flushes: each(counts.flushes),
@@ -76,17 +95,14 @@ function report(label: string, counts: Counts, hasLog: boolean): void {
       log_pages: each(counts.logPages),
     }),
   };
-  say('counts', label, figures);
-  if (HOLDS) hold(label, figures);
 }
 
-function hold(label: string, figures: Readonly<Record<string, number>>): void {
-  for (const [name, limit] of Object.entries(LIMITS[label] ?? {})) {
+/** Describes each figure that is above its limit. */
+function excessesOf(label: string, figures: Readonly<Record<string, number>>): string[] {
+  return Object.entries(LIMITS[label] ?? {}).flatMap(([name, limit]) => {
     const figure = figures[name] ?? 0;
-    if (figure <= limit) continue;
-    process.stderr.write(`${label}: ${name} ${figure.toFixed(1)} is above its limit, ${limit}\n`);
-    process.exitCode = 1;
-  }
+    return figure <= limit ? [] : [`${label}: ${name} ${figure.toFixed(1)} is above its limit, ${limit}`];
+  });
 }
 
 /** Returns the pid of the spawner, the runner's only child after its start. Undefined without a native spawner. */

@@ -94,7 +94,7 @@ export function processesWith(text: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid !== process.pid && isAlive(pid) && (has(pid, 'cmdline', text) || has(pid, 'environ', text)));
+    .filter((pid) => pid !== process.pid && (has(pid, 'cmdline', text) || has(pid, 'environ', text)) && isAlive(pid));
 }
 
 function has(pid: number, file: 'cmdline' | 'environ', text: string): boolean {
