@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4352, TREE_LIMIT = 32768, ENVIRON_STEP = 65536, CGROUP_DEPTH = 32, QUIET_WALKS = 4, MOST_ROUNDS = 500 };
+enum { PATH_BYTES = 4352, TREE_LIMIT = 32768, ENVIRON_STEP = 65536, CGROUP_DEPTH = 32, QUIET_WALKS = 4, MAX_ROUNDS = 500 };
 
 /* state, parent, group, session, ..., num_threads: proc(5) */
 #define STAT_FIELDS " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d"
@@ -147,7 +147,7 @@ static bool kill_cgroup(const struct execution *execution) {
 void kill_tree(const struct execution *execution) {
   if (execution->in_cgroup && kill_cgroup(execution)) return;
   pid_t *tree = malloc(TREE_LIMIT * sizeof *tree);
-  for (int quiet = 0, rounds = 0; tree && quiet < QUIET_WALKS && rounds < MOST_ROUNDS; rounds++) {
+  for (int quiet = 0, rounds = 0; tree && quiet < QUIET_WALKS && rounds < MAX_ROUNDS; rounds++) {
     quiet = kill_found(execution, tree) == 0 ? quiet + 1 : 0;
     nanosleep(&(struct timespec){0, 2000000}, NULL);
   }

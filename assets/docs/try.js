@@ -1,7 +1,7 @@
 /** Sends the filled-in forms of /docs to the server that the page came from, and shows the answers. */
 
 /** Characters of a body that are shown. Use curl for longer ones. */
-const MOST_SHOWN = 1_000_000;
+const MAX_SHOWN = 1_000_000;
 
 /** Kept only in this field. */
 const key = document.querySelector('#key');
@@ -99,8 +99,8 @@ async function show(answer, { response, tookMs }, stop) {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   for (let part = await reader?.read(); part?.done === false; part = await reader.read()) {
     body.appendData(part.value);
-    if (body.length <= MOST_SHOWN) continue;
-    body.replaceData(MOST_SHOWN, body.length, '\n(cut here)');
+    if (body.length <= MAX_SHOWN) continue;
+    body.replaceData(MAX_SHOWN, body.length, '\n(cut here)');
     stop();
     return;
   }

@@ -8,7 +8,7 @@ export function kernelKey(): string {
   return readRandom(bytes) ? bytes.toString('hex') : Buffer.from(crypto.getRandomValues(bytes)).toString('hex');
 }
 
-/** Fills `bytes`. Returns false where the system has no such file. */
+/** Fills `bytes`. Returns false if the system has no such file. */
 function readRandom(bytes: Buffer): boolean {
   let descriptor: number;
   try {

@@ -1,8 +1,8 @@
 /** Follows the event log of an execution to its end, over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/execution.ts';
 import { decodeBase64 } from './base64.ts';
-import { Absence, type OutageListener } from './http/absence.ts';
 import { isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './http/errors.ts';
+import { Outage, type OutageListener } from './http/outage.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasShape, mismatch } from './http/shape.ts';
 import { EXECUTION_EVENT } from './http/shapes.ts';
@@ -32,22 +32,22 @@ export async function* followEvents(
   path: string,
   options: FollowOptions = {},
 ): AsyncGenerator<ExecutionEvent> {
-  const absence = new Absence(options.outage);
+  const outage = new Outage(options.outage);
   let last = options.after ?? 0;
   for (;;) {
     try {
-      for await (const event of openStream(transport, path, last, options.signal, () => absence.over())) {
+      for await (const event of openStream(transport, path, last, options.signal, () => outage.over())) {
         if (event.sequence <= last) continue;
         last = event.sequence;
-        absence.dataReceived();
+        outage.dataReceived();
         yield event;
         if (hasEnded(event)) return;
       }
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
+      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
     }
-    await absence.pause(options.signal);
+    await outage.pause(options.signal);
   }
 }
 

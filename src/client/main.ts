@@ -37,7 +37,7 @@ export {
   UnreachableError,
 } from './http/errors.ts';
 export { ExecutionHandle } from './execution-handle.ts';
-export type { OutageListener } from './http/absence.ts';
+export type { OutageListener } from './http/outage.ts';
 export type { ExecutionEvent, FollowOptions } from './follow-events.ts';
 export { FileError, type FileOptions } from './file-command.ts';
 export { Files, type FileStat, type ReadOptions, type ResumableContent, type WriteOptions } from './files.ts';

@@ -1,6 +1,6 @@
 /** Both output streams of an execution in one, in the order in which they were read on its machine. */
-import { Absence } from './http/absence.ts';
 import { isRetryable, UnreachableError } from './http/errors.ts';
+import { Outage } from './http/outage.ts';
 import { readChunks } from './http/read-chunks.ts';
 import type { Transport } from './http/transport.ts';
 import { assertComplete, Release, SILENCE_MS } from './output-stream.ts';
@@ -32,15 +32,15 @@ export async function* mergedOutput(transport: Transport, source: MergedSource):
     stdout: new Release(transport, sources.stdout, signal),
     stderr: new Release(transport, sources.stderr, signal),
   };
-  const absence = new Absence(undefined);
+  const outage = new Outage(undefined);
   const offsets = { stdout: 0, stderr: 0 };
   for (;;) {
     try {
-      for await (const piece of openAt(transport, source, offsets, () => absence.over())) {
+      for await (const piece of openAt(transport, source, offsets, () => outage.over())) {
         // The consumer has received the earlier pieces.
         released[piece.stream].upTo(offsets[piece.stream]);
         offsets[piece.stream] += piece.bytes.length;
-        absence.dataReceived();
+        outage.dataReceived();
         yield piece;
       }
       await assertComplete(transport, sources.stdout, { received: offsets.stdout, signal });
@@ -48,9 +48,9 @@ export async function* mergedOutput(transport: Transport, source: MergedSource):
       return;
     } catch (error) {
       signal.throwIfAborted();
-      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
+      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
     }
-    await absence.pause(signal);
+    await outage.pause(signal);
   }
 }
 

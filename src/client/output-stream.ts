@@ -1,6 +1,6 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
-import { Absence } from './http/absence.ts';
 import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './http/errors.ts';
+import { Outage } from './http/outage.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { hasEnded } from './result.ts';
 import type { Transport } from './http/transport.ts';
@@ -47,24 +47,24 @@ async function* followOutput(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const release = new Release(transport, source, signal);
-  const absence = new Absence(undefined);
+  const outage = new Outage(undefined);
   let offset = 0;
   for (;;) {
     try {
-      for await (const piece of openAt(transport, source, { offset, signal, opened: () => absence.over() })) {
+      for await (const piece of openAt(transport, source, { offset, signal, opened: () => outage.over() })) {
         // The consumer has received the earlier pieces.
         release.upTo(offset);
         offset += piece.length;
-        absence.dataReceived();
+        outage.dataReceived();
         yield piece;
       }
       await assertComplete(transport, source, { received: offset, signal });
       return;
     } catch (error) {
       signal.throwIfAborted();
-      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
+      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
     }
-    await absence.pause(signal);
+    await outage.pause(signal);
   }
 }
 

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { followEvents } from '../../src/client/follow-events.ts';
-import type { OutageListener } from '../../src/client/http/absence.ts';
+import type { OutageListener } from '../../src/client/http/outage.ts';
 import { ServerSentEventParser } from '../../src/client/http/server-sent-events.ts';
 import { Transport } from '../../src/client/http/transport.ts';
 import { json, refuseToTalk, scriptedServer } from './scripted-server.ts';

@@ -1,7 +1,7 @@
 /** The audit trail as a stream of entries, for archives. */
 import type { AuditEntryWire } from '../../api/admin.ts';
-import { Absence } from './absence.ts';
 import { ExecplaneError, isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './errors.ts';
+import { Outage } from './outage.ts';
 import { readChunks } from './read-chunks.ts';
 import { hasShape } from './shape.ts';
 import { AUDIT_ENTRY } from './shapes.ts';
@@ -19,21 +19,21 @@ const SILENCE_MS = 60_000;
 /** Yields all entries after `after`, oldest first, once each, over any number of broken connections. Throws ExecplaneError. */
 export async function* exportAudit(transport: Transport, options: ExportOptions): AsyncGenerator<AuditEntryWire> {
   const { signal } = options;
-  const absence = new Absence(undefined);
+  const outage = new Outage(undefined);
   let { after } = options;
   for (;;) {
     try {
       for await (const entry of entriesAfter(transport, after, signal)) {
         after = entry.audit_id;
-        absence.dataReceived();
+        outage.dataReceived();
         yield entry;
       }
       return;
     } catch (error) {
       signal?.throwIfAborted();
-      if (!isRetryable(error) || absence.isTooLong(error)) throw error;
+      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
     }
-    await absence.pause(signal);
+    await outage.pause(signal);
   }
 }
 

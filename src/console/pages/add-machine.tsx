@@ -16,7 +16,7 @@ import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { type Joining, joiningState } from './joining.ts';
 
 const MACHINE_ID = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-const LOOK_AGAIN_MS = 1500;
+const POLL_INTERVAL_MS = 1500;
 
 export function AddMachinePage() {
   const [name, setName] = useState('');
@@ -144,13 +144,13 @@ function useJoining(token: CreatedJoinTokenWire): { joining: Joining; waitedMs: 
   const tokens = useQuery({
     queryKey: ['joining', token.join_token_id],
     queryFn: ({ signal }) => transport.json('GET', '/v1/join-tokens', pageOf(JOIN_TOKEN), { signal }),
-    refetchInterval: LOOK_AGAIN_MS,
+    refetchInterval: POLL_INTERVAL_MS,
   });
-  const machines = useQuery({ ...machinesQuery, refetchInterval: LOOK_AGAIN_MS });
+  const machines = useQuery({ ...machinesQuery, refetchInterval: POLL_INTERVAL_MS });
   const audit = useQuery({
     queryKey: ['joining-audit', token.join_token_id],
     queryFn: ({ signal }) => transport.json('GET', '/v1/audit', pageOf(AUDIT_ENTRY), { query: { limit: 50 }, signal }),
-    refetchInterval: LOOK_AGAIN_MS,
+    refetchInterval: POLL_INTERVAL_MS,
   });
   const waitedMs = Math.max(0, now - Date.parse(token.created_at));
   const joining = joiningState({

@@ -61,11 +61,11 @@ export function BatchStatus({ status }: { status: Batch['status'] }) {
   return <Badge look={BATCH[status]} />;
 }
 
-/** Returns the state of a machine in words. */
 export function ScheduleStatus({ schedule: { paused } }: { schedule: Schedule }) {
   return <Badge look={paused ? { text: 'Paused', tone: 'idle', shape: 'square' } : { text: 'Active', tone: 'good' }} />;
 }
 
+/** Returns the state of a machine in words. */
 export function machineStatusText({ status }: Pick<Machine, 'status'>): string {
   return lookOf(status).text;
 }

@@ -48,7 +48,7 @@ test('each scope permits its own routes and no others', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
   const one = `${EXECUTIONS}/${executionId}`;
-  const doors = [
+  const routes = [
     ['GET', EXECUTIONS, 'executions:read'],
     ['GET', one, 'executions:read'],
     ['GET', `${one}/events`, 'executions:read'],
@@ -77,7 +77,7 @@ test('each scope permits its own routes and no others', async () => {
   };
   for (const [scope, allowed] of Object.entries(implied)) {
     const { key } = await newKey(http, { scopes: [scope] });
-    for (const [method, path, needed] of doors) {
+    for (const [method, path, needed] of routes) {
       const answer = await http.call(method, path, { key });
       const expected = allowed.includes(needed) ? 'in' : 'AUTH_SCOPE_FORBIDDEN';
       const got = answer.status === 403 ? answer.body['error_code'] : 'in';

@@ -5,7 +5,7 @@ import type { SpawnRequest, SpawnStage } from './spawner.ts';
 
 const DEFAULT_PATH = '/bin:/usr/bin';
 const PEEK_BYTES = 256;
-/** Beginnings of files that count as programs. */
+/** Stands for the beginning of a file that cannot be read: like the first bytes of a program, it is not text. */
 const UNREADABLE = '\0';
 /** Errors after which execvp(3) continues its search in the PATH. */
 const LOOK_ON = new Set(['ENOENT', 'ENOTDIR', 'ESTALE', 'ENODEV', 'ETIMEDOUT', 'EACCES']);

@@ -5,10 +5,10 @@ export class ConcurrencyLimiter {
   readonly #run: LimitFunction;
   readonly #limit: number;
 
-  /** `limit` tasks run at a time; `lineLimit` more may wait. */
-  constructor(limit: number, lineLimit: number) {
+  /** `limit` tasks run at a time; `queueLimit` more may wait. */
+  constructor(limit: number, queueLimit: number) {
     this.#run = pLimit(limit);
-    this.#limit = limit + lineLimit;
+    this.#limit = limit + queueLimit;
   }
 
   /** Runs `work` when its turn comes, and settles as it does. `refused` if the queue is full. */

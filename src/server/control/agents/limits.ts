@@ -39,5 +39,5 @@ export const AGENT_LIMITS = {
   stdinInFlight: 256 * 1024,
   stdinPiece: 64 * 1024,
   /** Requests that may wait to write the stdin of one execution. */
-  stdinLine: 16,
+  stdinQueue: 16,
 } as const;

@@ -46,7 +46,7 @@ export interface StdinState {
   taken: number | undefined;
   closed: boolean;
   /** Waiting requests, the writing one first. */
-  line: (() => void)[];
+  queue: (() => void)[];
   /** Wakes the writing request: an acknowledgement, a new connection, an end. */
   changed: () => void;
 }
@@ -73,19 +73,19 @@ export class StdinRelay implements StdinListener {
     const { execution, signal } = request;
     if (execution.stdinMode !== 'open') return { outcome: 'not_open' };
     const state = this.#stateOf(execution);
-    if (state.line.length > AGENT_LIMITS.stdinLine) return { outcome: 'busy' };
+    if (state.queue.length > AGENT_LIMITS.stdinQueue) return { outcome: 'busy' };
     await new Promise<void>((resolve) => {
-      state.line.push(resolve);
-      if (state.line.length === 1) resolve();
+      state.queue.push(resolve);
+      if (state.queue.length === 1) resolve();
     });
     try {
       if (signal.aborted) return { outcome: 'agent_away' };
       const write = new StdinWrite({ state, request, session: () => this.#session(execution.machineId) });
       return await write.run(this.#live);
     } finally {
-      state.line.shift();
+      state.queue.shift();
       state.changed = nothing;
-      const next = state.line[0];
+      const next = state.queue[0];
       if (next === undefined) this.#rest(state);
       else next();
     }
@@ -127,7 +127,7 @@ export class StdinRelay implements StdinListener {
       this.#states.set(executionId, known);
       return known;
     }
-    const state: StdinState = { executionId, machineId, taken: undefined, closed: false, line: [], changed: nothing };
+    const state: StdinState = { executionId, machineId, taken: undefined, closed: false, queue: [], changed: nothing };
     this.#states.set(executionId, state);
     return state;
   }

@@ -34,6 +34,7 @@ test('a refused enrolment is retried slowly, with the token that is in the file 
   const { tried, waited, warned, credential } = await enrolling(['old', 'old', 'old', 'new'], 'new');
   expect(tried).toEqual(['old', 'old', 'old', 'new']);
   expect(credential).toBe(CREDENTIAL);
+  expect(waited).toHaveLength(3);
   for (const ms of waited) expect(ms).toBeGreaterThanOrEqual(30_000);
   // A repeated refusal is logged once.
   expect(warned).toEqual(['old is not taken. Trying again slowly.']);

@@ -10,24 +10,24 @@ export interface OutageListener {
 const OUTAGE_MS = 300_000;
 const RECONNECT = { firstMs: 100, maxMs: 5000 };
 /** Number of consecutive failures from which an outage is reported. Fewer pass quickly. */
-const TOLD_FAILURES = 3;
+const REPORTED_FAILURES = 3;
 
 /** An outage of the server, from the first failure to the next stream that opens. */
-export class Absence {
-  readonly #outage: OutageListener | undefined;
+export class Outage {
+  readonly #listener: OutageListener | undefined;
   #since: number | undefined;
   /** Number of streams that broke since data last arrived. */
   #failures = 0;
   #reported = false;
 
-  constructor(outage: OutageListener | undefined) {
-    this.#outage = outage;
+  constructor(listener: OutageListener | undefined) {
+    this.#listener = listener;
   }
 
   /** Ends the outage when a stream has opened. A later break begins a new outage. */
   over(): void {
     this.#since = undefined;
-    if (this.#reported) this.#outage?.back();
+    if (this.#reported) this.#listener?.back();
     this.#reported = false;
   }
 
@@ -40,9 +40,9 @@ export class Absence {
   isTooLong(error: unknown): boolean {
     const now = performance.now();
     this.#since ??= now;
-    if (this.#failures + 1 >= TOLD_FAILURES && !this.#reported && error instanceof Error) {
+    if (this.#failures + 1 >= REPORTED_FAILURES && !this.#reported && error instanceof Error) {
       this.#reported = true;
-      this.#outage?.away(error);
+      this.#listener?.away(error);
     }
     return now - this.#since > OUTAGE_MS;
   }
