@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 /** Tests that start whole servers are a project of their own, with longer time-outs. */
-const shared = { pool: 'forks' as const, setupFiles: ['test/helpers/leaks.ts'], restoreMocks: true };
+const shared = {
+  pool: 'forks' as const,
+  setupFiles: ['test/helpers/leaks.ts'],
+  restoreMocks: true,
+  /** Of the tests of one file that may run at the same time (`test.concurrent`), because they wait for long. */
+  maxConcurrency: 2,
+};
 
 export default defineConfig({
   // As Node runs it: `using` needs no helpers.

@@ -1,13 +1,14 @@
-/** Fault matrix, the agent and its machine: one test per line, against real processes. */
+/** Fault matrix, the agent and its machine: one test per line, against real processes.Two run at a time, since some wait for a minute. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { test as base, expect } from 'vitest';
 import { AgentUnderTest, Deployment } from '../helpers/harness.ts';
 import { killAll, processesWith, until } from '../helpers/processes.ts';
 import { withScene } from './scene.ts';
 
+const test = base.concurrent;
 const LINES = Array.from({ length: 20_000 }, (_, n) => `${n + 1}\n`).join('');
 
 test('12: the link is killed (-9) while commands run: they keep running and the next link takes them over', () =>
@@ -144,8 +145,9 @@ function fill(dir: string): string {
   return file;
 }
 
-test.runIf(mayMount())(
+base.runIf(mayMount())(
   '22: the disk of the server is full: 503, nothing is acknowledged, and it recovers by itself',
+  { concurrent: true },
   async () => {
     const disk = smallDisk(64 * 1024 * 1024);
     try {
@@ -185,8 +187,9 @@ test.runIf(mayMount())(
   },
 );
 
-test.runIf(mayMount())(
+base.runIf(mayMount())(
   '23: the disk of the agent is full: commands wait or nothing is lost; it stays reachable and recovers by itself',
+  { concurrent: true },
   async () => {
     const disk = smallDisk(32 * 1024 * 1024);
     try {

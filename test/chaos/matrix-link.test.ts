@@ -1,10 +1,11 @@
-/** Fault matrix, link and server: one test per line, against real processes. */
+/** Fault matrix, link and server: one test per line, against real processes.Two run at a time, since some wait for a minute. */
 import { existsSync, writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { test as base, expect } from 'vitest';
 import { processesWith, until } from '../helpers/processes.ts';
 import { isData, payloadText } from './frames.ts';
 import { withScene } from './scene.ts';
 
+const test = base.concurrent;
 const isStart = (frame: Buffer) => isData(frame) && payloadText(frame).includes('"type":"start"');
 const isAck = (frame: Buffer) => isData(frame) && payloadText(frame).includes('"type":"ack"');
 const LINES = Array.from({ length: 50_000 }, (_, n) => `${n + 1}\n`).join('');

