@@ -16,6 +16,7 @@ import type { RunnerLog } from './log.ts';
 import { Outbox } from './outbox.ts';
 import type { Policy } from './policy/policy.ts';
 import { LOG_KEY } from '../../node/log-keys.ts';
+import { passingBuffers } from '../../node/native/passing-buffers.ts';
 import { bootId } from '../../node/process-table.ts';
 import { processIdentity } from '../../node/process-identity.ts';
 import { describeProcess } from './spawner/process-tree.ts';
@@ -157,6 +158,7 @@ export class Runner {
         brokenRule: (argv, resolved) => policy.brokenRule({ argv, ...resolved }),
         describe: (pids) => pids.map(describeProcess),
         report: (log, kind, payload) => {
+          passingBuffers.add(payload.length);
           this.#journal.report(log, kind, payload);
           this.#writer.schedule();
         },

@@ -3,8 +3,7 @@
  * use. Without this a process would keep its peak memory.
  */
 import { performance } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { prepareCollection } from './garbage.ts';
 import { prebuiltPath } from './prebuilt.ts';
 
 const INTERVAL_MS = 10_000;
@@ -61,10 +60,9 @@ function ofThisProcess(): MemoryReturnDeps {
   };
 }
 
-/** Node has no function for either. A flag of V8 adds the collection to new contexts; the allocator's is in native/memory.c. */
+/** Node has no function for either. The allocator's is in native/memory.c. */
 function prepareGiveBack(): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
+  const collect = prepareCollection();
   const trim = loadTrim();
   return () => {
     collect();

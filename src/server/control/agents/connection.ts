@@ -10,6 +10,7 @@ import {
   parseAgentFrame,
   type ServerFrame,
 } from '../../../core/protocol.ts';
+import { passingBuffers } from '../../../node/native/passing-buffers.ts';
 import { FrameCredit } from './frame-credit.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
@@ -164,7 +165,10 @@ export class AgentConnection {
 
   #records(bytes: Buffer): void {
     if (bytes.length > AGENT_LIMITS.recordsBytes) this.close(CLOSE.tooLarge, 'records of more than 1 MiB');
-    else this.#listener.records(bytes);
+    else {
+      passingBuffers.add(bytes.length);
+      this.#listener.records(bytes);
+    }
   }
 
   /** The answer to a ping waits in memory until the agent reads. An agent that pings and never reads is dropped. */
