@@ -12,6 +12,8 @@ import { LOG_KEY } from '../../../node/log-keys.ts';
  * a fast client, gives the loop no turn by itself.
  */
 const MAX_TURN_MS = 8;
+/** Unsent bytes at which a stream waits for its reader: several chunks are written to the socket at once. */
+const MAX_UNSENT_BYTES = 262_144;
 
 /**
  * Answers with `chunks` as they are produced. Settles at the end of the answer. If it is cut short (`signal`, an error), the connection is
@@ -33,7 +35,7 @@ export async function streamReply(
     let turnBegan = performance.now();
     for await (const chunk of p.chunks) {
       if (p.signal.aborted) break;
-      if (!response.write(chunk)) await drained(response, p.signal);
+      if (!response.write(chunk) && response.writableLength >= MAX_UNSENT_BYTES) await drained(response, p.signal);
       else if (performance.now() - turnBegan > MAX_TURN_MS) await nextTurn();
       else continue;
       turnBegan = performance.now();
