@@ -1,6 +1,7 @@
 /**
  * Measures output in `stream` mode to an HTTP client that releases the bytes that it has read, and OpenSSH, for which it starts a server. The
- * floor is a bare pipe. If OpenSSH is not installed, the bench reports it as not measured. Also reports the processor time of each process.
+ * floor is a bare pipe. A bare chain of as many Node processes shows what they cost alone. If OpenSSH is not installed, the bench reports it as not
+ * measured. Also reports the processor time of each process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,6 +9,7 @@ import { Execplane } from '../src/client/main.ts';
 import { Deployment } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
 import { cpuMs } from './counting/cpu-time.ts';
+import { BareChain } from './floors/bare-chain.ts';
 import { type Contender, measure, print, say, seconds, TINY } from './rounds.ts';
 
 const MEGABYTES = TINY ? 4 : 1074;
@@ -21,20 +23,27 @@ const deployment = await Deployment.start({
 const machine = new Execplane({ url: deployment.server.url, apiKey: deployment.server.key }).machine(
   deployment.agent.machineId,
 );
+const chain = await BareChain.start(deployment.dir, COMMAND);
 const ssh = await startOpenSsh().catch(() => undefined);
 try {
   const contenders: Contender[] = [
     { name: FLOOR, unit: 'MB/s', run: () => speed(() => local(COMMAND)) },
     { name: 'execution, output_mode stream', unit: 'MB/s', floor: FLOOR, run: () => speed(streamed) },
+    { name: 'bare chain of Node processes', unit: 'MB/s', floor: FLOOR, run: () => speed(() => chain.read()) },
     ...(ssh === undefined
       ? []
       : [{ name: 'OpenSSH', unit: 'MB/s', floor: FLOOR, run: () => speed(() => overSsh(ssh)) }]),
   ];
   print('streamed-output', `${MEGABYTES} MB to a reader, none of them kept`, await measure(contenders));
-  say('streamed-output', 'processor time, ms for each MB', await cpuOfEach());
+  const { server, agent } = deployment;
+  const pids = { server: server.process.pid, link: agent.link.pid, runner: agent.runnerPid(), client: process.pid };
+  say('streamed-output', 'processor time, ms for each MB', await cpuOfEach(pids, streamed));
+  const chained = { ...chain.pids, client: process.pid };
+  say('streamed-output', 'the same of the bare chain', await cpuOfEach(chained, () => chain.read()));
   if (ssh === undefined) process.stdout.write('  OpenSSH: not measured, sshd is not installed\n');
 } finally {
   await ssh?.close();
+  await chain.close();
   await deployment.dispose();
 }
 
@@ -48,12 +57,13 @@ async function speed(work: () => Promise<number>): Promise<number> {
 }
 
 /** Processor time of each process for one megabyte, in ms. The client is this process. */
-async function cpuOfEach(): Promise<Record<string, number>> {
-  const { server, agent } = deployment;
-  const pids = { server: server.process.pid, link: agent.link.pid, runner: agent.runnerPid(), client: process.pid };
+async function cpuOfEach(
+  pids: Readonly<Record<string, number>>,
+  read: () => Promise<number>,
+): Promise<Record<string, number>> {
   const now = (): [string, number][] => Object.entries(pids).map(([name, pid]) => [name, cpuMs(pid)]);
   const before = now();
-  await streamed();
+  await read();
   return Object.fromEntries(now().map(([name, ms], index) => [name, (ms - (before[index]?.[1] ?? 0)) / MEGABYTES]));
 }
 
