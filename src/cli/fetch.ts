@@ -29,7 +29,7 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
   return (input, init = {}) =>
     new Promise((resolve, reject) => {
       const { method = 'GET', signal, body } = init;
-      const bytes = body === undefined || body === null ? undefined : Buffer.from(body as string | Uint8Array);
+      const bytes = bytesOf(body);
       const headers = { ...(init.headers as Record<string, string>), 'content-length': bytes?.length ?? 0 };
       const request = send(String(input), { method, headers, agent, ...(signal ? { signal } : {}) });
       const timer = setTimeout(() => request.destroy(new Error('no connection in time')), CONNECT_TIMEOUT_MS);
@@ -44,6 +44,13 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
       });
       request.end(bytes);
     });
+}
+
+/** Returns the bytes of a body. Bytes are not copied: the caller changes none until the answer has come. */
+function bytesOf(body: RequestInit['body']): Buffer | undefined {
+  if (body === undefined || body === null) return undefined;
+  if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return Buffer.from(body as string);
 }
 
 /**

@@ -70,7 +70,7 @@ test('the page has paths, version and limits', () => {
     unwrittenBytes: 4 * mib,
     unwrittenBytesOfAll: 64 * mib,
     unsentHigh: 4 * mib,
-    stdinInFlight: mib / 4,
-    stdinPiece: mib / 16,
+    stdinInFlight: mib,
+    stdinPiece: mib / 4,
   });
 });

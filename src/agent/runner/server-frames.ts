@@ -71,8 +71,7 @@ export function sendCapacity(parts: RunnerParts): void {
 export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
   const { stdin, log } = execution;
   if (stdin === undefined || !parts.outbox.open) return;
-  const { sentBytes: offset, closed } = stdin;
-  parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, offset, closed });
+  parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, ...stdin.report() });
 }
 
 /** Reports to the server the usage of a command so far. */

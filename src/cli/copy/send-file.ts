@@ -5,12 +5,16 @@ import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import type { MachineClient } from '../../client/main.ts';
+import { PIECE_BYTES } from '../../client/stdin-stream.ts';
 import { CliError } from '../cli-error.ts';
 import { readStdin } from '../streams/input.ts';
 import type { CopyOptions } from './copy.ts';
 
 /** Size from which an interrupted copy is continued. Sending a smaller file again is as fast as querying the machine for its part. */
 const RESUMED_FROM_BYTES = 4_194_304;
+
+/** Reads as many bytes at once as one request sends. */
+const PIECES = { highWaterMark: PIECE_BYTES };
 
 /** Copies a file to a machine. `local`: undefined for stdin. A large file continues where an earlier copy was interrupted. */
 export async function sendFile(
@@ -29,7 +33,7 @@ export async function sendFile(
     const from = (offset: number) => progress.watch(fileFrom(local, hash, offset), { total: found.size, offset });
     await machine.files.writeResumable(path, { key: contentKey(found), from }, options);
   } else {
-    const source = local === undefined ? readStdin(signal) : createReadStream(local);
+    const source = local === undefined ? readStdin(signal) : createReadStream(local, PIECES);
     const total = found?.isFile() ? found.size : undefined;
     await machine.files.write(path, progress.watch(hashed(source, hash), { total }), options);
   }
@@ -53,7 +57,7 @@ function contentKey({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
 /** Yields the bytes from `offset` on. The checksum covers the earlier bytes too. */
 async function* fileFrom(path: string, hash: Hash, offset: number): AsyncGenerator<Uint8Array> {
   if (offset > 0) for await (const piece of createReadStream(path, { end: offset - 1 })) hash.update(piece);
-  yield* hashed(createReadStream(path, { start: offset }), hash);
+  yield* hashed(createReadStream(path, { ...PIECES, start: offset }), hash);
 }
 
 async function* hashed(source: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {

@@ -171,7 +171,7 @@ export class Execution {
 
   stdinTaken(bytes: number, closed: boolean): void {
     this.stdin?.consumed(bytes, closed);
-    if (this.#live !== undefined) this.#host.stdinMoved(this);
+    if (this.#live !== undefined && this.stdin?.hasProgress) this.#host.stdinMoved(this);
   }
 
   /** Accepts a piece of live stdin. Does nothing if the command has no live stdin. */

@@ -2,8 +2,10 @@ import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Maximum number of bytes that are sent to the spawner before the process has read them. */
-const AHEAD_BYTES = 256 * 1024;
-const PIECE_BYTES = 64 * 1024;
+const AHEAD_BYTES = 1 << 20;
+const PIECE_BYTES = 256 * 1024;
+/** Bytes from which progress is reported while others wait: the agent may send only so many frames. */
+const REPORT_BYTES = 256 * 1024;
 /** Size of a fixed stdin above which it is kept in a file. */
 const IN_MEMORY_BYTES = 64 * 1024;
 /** Waiting bytes above which no more of a live stdin is accepted. */
@@ -16,11 +18,14 @@ export interface StdinSource {
   close(): void;
 }
 
-/** Feeds a process's stdin, never more than 256 KiB ahead of the process. */
+/** Feeds a process's stdin, never more than 1 MiB ahead of the process. */
 export class StdinFeed {
   readonly #source: StdinSource;
   #write: ((bytes: Buffer, end: boolean) => void) | undefined;
   #taken = 0;
+  /** Whether its source may have bytes for which there is no room. */
+  #waits = false;
+  #reported = { offset: 0, closed: false };
   /** Number of bytes sent to the spawner. */
   sentBytes = 0;
   /** Whether all bytes were sent to the spawner, or the process does not read any more. */
@@ -28,6 +33,18 @@ export class StdinFeed {
 
   constructor(source: StdinSource) {
     this.#source = source;
+  }
+
+  /** Whether there is progress to report: much of it, or all that has come. */
+  get hasProgress(): boolean {
+    const bytes = this.sentBytes - this.#reported.offset;
+    return this.closed !== this.#reported.closed || bytes >= (this.#waits ? REPORT_BYTES : 1);
+  }
+
+  /** Returns the state that is reported to the server now. */
+  report(): { offset: number; closed: boolean } {
+    this.#reported = { offset: this.sentBytes, closed: this.closed };
+    return this.#reported;
   }
 
   /** Starts the feed of a running process. `write` sends bytes to it. */
@@ -48,6 +65,7 @@ export class StdinFeed {
     while (this.#write !== undefined && !this.closed) {
       const room = Math.min(PIECE_BYTES, AHEAD_BYTES - (this.sentBytes - this.#taken));
       const piece = room > 0 ? this.#source.next(room) : undefined;
+      this.#waits = room <= 0;
       if (piece === undefined) return;
       this.sentBytes += piece.bytes.length;
       this.#write(piece.bytes, piece.end);
@@ -120,7 +138,7 @@ export class LiveStdin implements StdinSource {
     const fresh = bytes.subarray(this.#received - offset);
     this.#received += fresh.length;
     this.#waiting += fresh.length;
-    if (fresh.length > 0) this.#pieces.push(Buffer.from(fresh));
+    if (fresh.length > 0) this.#pieces.push(fresh);
     this.#ends = close && offset + bytes.length === this.#received;
   }
 

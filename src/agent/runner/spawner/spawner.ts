@@ -119,7 +119,7 @@ export interface Spawner {
   outOfMemory(handle: number): boolean;
   /** The numbers of the processes of its tree that are alive. */
   survivors(handle: number): number[];
-  /** Takes over `bytes`. The caller keeps bytes that are not yet taken (see `stdinTaken`) to 256 KiB a handle. `end` closes stdin. */
+  /** Takes over `bytes`. The caller keeps bytes that are not yet taken (see `stdinTaken`) to 1 MiB a handle. `end` closes stdin. */
   writeStdin(handle: number, bytes: Buffer, end: boolean): void;
   /** Sends a signal (its number) to the process group. False if the main process has already ended. */
   signal(handle: number, signal: number): boolean;

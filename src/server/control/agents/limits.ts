@@ -35,9 +35,9 @@ export const AGENT_LIMITS = {
   /** Agents in reconciliation at a time, and agents that wait for it. */
   reconciling: 128,
   reconcileLine: 50_000,
-  /** Bytes of live stdin on their way to one execution, and in one frame. */
-  stdinInFlight: 256 * 1024,
-  stdinPiece: 64 * 1024,
+  /** Bytes of live stdin on their way to one execution, and in one frame. Agents of all versions hold this many that a command has not read. */
+  stdinInFlight: 1024 * 1024,
+  stdinPiece: 256 * 1024,
   /** Requests that may wait to write the stdin of one execution. */
   stdinQueue: 16,
 } as const;

@@ -58,7 +58,7 @@ test('two writes of a live stdin that wait at once keep their order, and both ar
   execFileSync('mkfifo', [gate]);
   link.start('a', ['/bin/sh', '-c', 'echo ready; read line < "$0"; exec cat', gate], { stdin: 'open' });
   await link.printed('a', 'ready');
-  const [first, second] = [Buffer.alloc(700_000, 'first '), Buffer.alloc(300_000, 'second ')];
+  const [first, second] = [Buffer.alloc(1_800_000, 'first '), Buffer.alloc(300_000, 'second ')];
   link.send({ type: 'stdin', execution_id: 'a', offset: 0, close: false }, first);
   link.send({ type: 'stdin', execution_id: 'a', offset: first.length, close: true }, second);
   // The pipe is full: the rest of the first write waits, and the second behind it.

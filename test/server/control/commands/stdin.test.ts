@@ -73,20 +73,20 @@ test('a retry at the same offset writes nothing twice; an offset past the end is
   expect(await far).toEqual({ outcome: 'bad_offset' });
 });
 
-test('at most 256 KiB are in flight', async () => {
+test('at most 1 MiB is in flight, in pieces of 256 KiB', async () => {
   const { agent, execution, write } = await running();
   const stdin = new Stdin(execution);
-  const bytes = Buffer.alloc(1_000_000, 'x');
+  const bytes = Buffer.alloc(3_000_000, 'x');
   const writing = write({ bytes });
   await stdin.take(agent);
   for (let taken = 0; taken < 4; taken += 1) await agent.next('stdin');
   agent.ws.ping();
   await new Promise((resolve) => agent.ws.once('pong', resolve));
   expect(agent.received.filter((frame) => frame.type === 'stdin')).toHaveLength(5);
-  agent.send({ type: 'stdin_ack', execution_id: execution.executionId, offset: 262_144, closed: false });
-  stdin.bytes = bytes.subarray(0, 262_144);
+  agent.send({ type: 'stdin_ack', execution_id: execution.executionId, offset: 1_048_576, closed: false });
+  stdin.bytes = bytes.subarray(0, 1_048_576);
   while (stdin.bytes.length < bytes.length) await stdin.take(agent);
-  expect(await writing).toMatchObject({ outcome: 'written', offset: 1_000_000 });
+  expect(await writing).toMatchObject({ outcome: 'written', offset: 3_000_000 });
 });
 
 test("only the first write of a session asks for the runner's offset: each later key takes one round trip", async () => {
