@@ -15,6 +15,8 @@ const SHARED = ['main', 'requests', 'rounds', 'store-machine'];
 /** The figures of bench/README.md, (a) to (h), then others. */
 const FIRST = ['executions', 'creates', 'output', 'first-byte', 'agents', 'growth', 'memory', 'link-size', 'peers'];
 const BENCHES = [...new Set([...FIRST, ...files()])];
+/** Benches that take an hour: they run only by their name, or as a check with `--tiny`. */
+const LONG = ['soak'];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -39,7 +41,8 @@ const machine = {
   load: loadavg()[0],
 };
 process.stdout.write(`${JSON.stringify({ bench: 'machine', at: new Date().toISOString(), ...machine })}\n`);
-for (const name of positionals.length > 0 ? positionals : BENCHES) {
+const standard = values.tiny ? BENCHES : BENCHES.filter((name) => !LONG.includes(name));
+for (const name of positionals.length > 0 ? positionals : standard) {
   const from = performance.now();
   const bench = spawn(process.execPath, [join(HERE, `${name}.ts`), ...options], {
     stdio: 'inherit',

@@ -1,9 +1,13 @@
-/** (h) Measures other systems in the same rounds: ssh2 with one connection, BullMQ with a worker. `npm ci --prefix bench/peers` installs them. */
+/**
+ * (h) Measures other systems in the same rounds: ssh2 with one connection, BullMQ with a worker (`npm ci --prefix bench/peers` installs them),
+ * and Debian's webhook.
+ */
 import { Deployment } from '../test/helpers/harness.ts';
 import { COMMAND, spawned } from './floors/spawn.ts';
 import { bullmqPeer } from './peers/bullmq.ts';
 import type { Peer } from './peers/peer.ts';
 import { sshPeer } from './peers/ssh.ts';
+import { webhookPeer } from './peers/webhook.ts';
 import { requestsTo } from './requests.ts';
 import { type Contender, measure, perSecond, print, TINY } from './rounds.ts';
 
@@ -14,7 +18,9 @@ const deployment = await Deployment.start();
 const peers: Peer[] = [];
 try {
   peers.push(execplane());
-  for (const start of [sshPeer, () => bullmqPeer(Math.max(...WIDTHS))]) await start().then(add, notInstalled);
+  const widest = Math.max(...WIDTHS);
+  for (const start of [sshPeer, () => bullmqPeer(widest), () => webhookPeer(widest)])
+    await start().then(add, notInstalled);
   const contenders = WIDTHS.flatMap((width) => against(width));
   print('peers', `${COMMAND} run elsewhere and waited for`, await measure(contenders));
 } finally {

@@ -53,7 +53,8 @@ export async function startOpenSsh(): Promise<OpenSsh> {
   };
 }
 
-function listens(port: number): Promise<boolean> {
+/** Whether a server accepts connections. */
+export function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => {
       socket.destroy();
