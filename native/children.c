@@ -154,9 +154,10 @@ static void report_exit(struct execution *execution) {
     (uint64_t)usage->ru_stime.tv_sec * 1000000 + (uint64_t)usage->ru_stime.tv_usec,
     (uint64_t)usage->ru_maxrss * 1024,
   };
-  char payload[5 + sizeof numbers] = {(char)!exited};
+  char payload[5 + sizeof numbers + 1] = {(char)!exited};
   memcpy(payload + 1, &value, 4);
   memcpy(payload + 5, numbers, sizeof numbers);
+  payload[5 + sizeof numbers] = execution->left_nothing;
   for (int i = 0; i < 2; i++) report_tail(&execution->outputs[i]);
   report(execution, EXITED, payload, sizeof payload);
 }
@@ -188,7 +189,14 @@ static void end(struct execution *execution) {
   take_leftovers(execution);
 }
 
-static void reaped(const siginfo_t *info, const struct rusage *usage) {
+struct ended_child {
+  siginfo_t info;
+  struct rusage usage;
+};
+
+/* `childless`: the spawner has no other child, and so no process of any command is left, as it would be a descendant of the spawner. */
+static void reaped(const struct ended_child *child, bool childless) {
+  const siginfo_t *info = &child->info;
   struct execution **slot = pid_slot(info->si_pid);
   struct execution *execution = *slot;
   if (!execution) return; /* an orphan of a command: the spawner reaps its descendants */
@@ -200,18 +208,22 @@ static void reaped(const siginfo_t *info, const struct rusage *usage) {
   }
   execution->wait_code = info->si_code;
   execution->wait_status = info->si_status;
-  execution->usage = *usage;
+  execution->usage = child->usage;
+  execution->left_nothing = childless;
   end(execution);
 }
 
+/* Each child is handled after the next wait, which tells whether there is another child. */
 void reap_all(void) {
   struct signalfd_siginfo ignored; /* one stands for all that have ended since the last */
   (void)!read(signals, &ignored, sizeof ignored);
+  struct ended_child last = {0};
   for (;;) {
-    siginfo_t info = {0};
-    struct rusage usage = {0};
-    if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) < 0 || info.si_pid == 0) return;
-    reaped(&info, &usage);
+    struct ended_child next = {0};
+    long error = syscall(SYS_waitid, P_ALL, 0, &next.info, WEXITED | WNOHANG, &next.usage);
+    if (last.info.si_pid != 0) reaped(&last, error < 0 && errno == ECHILD);
+    if (error < 0 || next.info.si_pid == 0) return;
+    last = next;
   }
 }
 

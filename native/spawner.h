@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum { PROTOCOL_VERSION = 3 };
+enum { PROTOCOL_VERSION = 4 };
 
 /* Commands, on standard input. */
 enum { SPAWN = 1, STDIN, STDIN_CLOSE, SIGNAL, PAUSE, RESUME, RELEASE, SHUTDOWN, APPROVE, RESIZE, ABORT };
@@ -94,6 +94,7 @@ struct execution {
   uint64_t early_signals;     /* requested before it ran: bit n-1 for signal n */
   int wait_code, wait_status; /* si_code and si_status of the exit */
   struct rusage usage;        /* of the main process and of those it had waited for */
+  bool left_nothing;          /* at its end no process of it was left; false if that is not known */
   struct output outputs[2];
   struct input input;
   uint64_t keep;

@@ -1,10 +1,17 @@
-/** Creates directories, and detects that the agent's directory was removed: open files outlive their directory. */
-import { type BigIntStats, existsSync, mkdirSync, statSync } from 'node:fs';
+/**
+ * Creates directories, detects that the agent's directory was removed (open files outlive their directory), and notices changes of directories
+ * by inotify(7), so that they need not be looked at each time.
+ */
+import { type BigIntStats, existsSync, type FSWatcher, mkdirSync, statSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { errorCode } from './error-code.ts';
 
 const INTERVAL_MS = 10_000;
+/** Time after which a directory is looked at again, ms: other machines change files of a network file system without a notice. */
+const LOOK_AGAIN_MS = 1000;
+/** On other systems a notice may come later than what followed the change. */
+const HAS_INOTIFY = process.platform === 'linux';
 
 /**
  * Creates a directory with its parents; an existing one keeps its mode. Throws the error of the system. Node's own `recursive` never returns
@@ -60,4 +67,60 @@ export function watchDirectory(directory: string, log: Pick<Logger, 'error'>, in
   }, intervalMs);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/**
+ * Watches a directory up to its first change: an entry was added, removed, renamed or written, or the directory itself was removed, renamed or
+ * set. The kernel queues the notice before the change returns. So a notice comes in the turn of the event loop in which anything that followed
+ * the change arrives, and a callback of setImmediate in that turn finds it.
+ */
+export class ChangeWatch {
+  #watcher: FSWatcher | undefined;
+
+  constructor(directory: string) {
+    if (!HAS_INOTIFY) return;
+    try {
+      this.#watcher = watch(directory, { persistent: false }, () => this.close()).on('error', () => this.close());
+    } catch {
+      // It does not exist, or the user has no watches left.
+    }
+  }
+
+  /** False after the first change, and for a directory that cannot be watched. */
+  get unchanged(): boolean {
+    return this.#watcher !== undefined;
+  }
+
+  close(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+}
+
+/** What was seen at the last look at a directory. It is looked at again after a change. */
+export class LastLook<T> {
+  readonly #directory: string;
+  readonly #look: () => T;
+  #watch: ChangeWatch | undefined;
+  #seen: { value: T; at: number } | undefined;
+
+  /** `look` depends on the directory and its direct entries alone. */
+  constructor(directory: string, look: () => T) {
+    this.#directory = directory;
+    this.#look = look;
+  }
+
+  get value(): T {
+    const now = performance.now();
+    if (this.#seen !== undefined && this.#watch?.unchanged && now - this.#seen.at < LOOK_AGAIN_MS)
+      return this.#seen.value;
+    // It is watched before the look, so that no change between them is missed.
+    if (!this.#watch?.unchanged) this.#watch = new ChangeWatch(this.#directory);
+    this.#seen = { value: this.#look(), at: now };
+    return this.#seen.value;
+  }
+
+  close(): void {
+    this.#watch?.close();
+  }
 }

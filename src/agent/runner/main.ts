@@ -28,7 +28,7 @@ if (await lockWithin(directory, LEAVING_MS)) {
     ...config,
     directory,
     log: openLog(config.logLevel),
-    policy: new PolicyFile(join(directory, 'policy.json'), { required: config.policyRequired }),
+    policy: new PolicyFile(join(directory, 'policy.json'), { required: config.policyRequired, watched: true }),
     startSpawner: (events) => startSpawner({ events, scratchDir: directory, softFileLimit: config.softFileLimit }),
   });
   const stop = (): void => runner?.stop(STOP_GRACE_MS);

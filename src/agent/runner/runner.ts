@@ -24,7 +24,7 @@ import { recover } from './recovery.ts';
 import { handleServerFrame, type RunnerParts, sendCapacity, sendStdinAck } from './server-frames.ts';
 import type { Spawner, SpawnerEvents } from './spawner/spawner.ts';
 import { SpawnerSupervisor } from './spawner-supervisor.ts';
-import { DirectoryPresence, makeDirectory } from '../../node/directory.ts';
+import { DirectoryPresence, LastLook, makeDirectory } from '../../node/directory.ts';
 
 /** Time for which a stopping runner waits for the acknowledgement of its last reports, ms. Afterwards they stay in the journal. */
 const LAST_ACKS_MS = 10_000;
@@ -54,6 +54,7 @@ export class Runner {
   readonly #clock: Clock = startClock();
   readonly #instance: Instance;
   readonly #directory: DirectoryPresence;
+  readonly #isPresent: LastLook<boolean>;
   readonly #journal: Journal;
   readonly #writer: JournalWriter;
   readonly #dropFolders = new DropFolders();
@@ -79,6 +80,7 @@ export class Runner {
     makeDirectory(directory, 0o700);
     this.#instance = takeInstance(directory, bootId());
     this.#directory = new DirectoryPresence(directory);
+    this.#isPresent = new LastLook(directory, () => this.#directory.present);
     this.#journal = new Journal({
       directory: join(directory, 'journal'),
       clock: this.#clock,
@@ -152,7 +154,7 @@ export class Runner {
       {
         dropFolders: this.#dropFolders,
         prepare: (start) =>
-          this.#directory.present
+          this.#isPresent.value
             ? prepareLaunch(start, hostUser, policy)
             : { ok: false, ending: failure('spawn_failed', this.#directory.removedMessage) },
         brokenRule: (argv, resolved) => policy.brokenRule({ argv, ...resolved }),
@@ -277,6 +279,7 @@ export class Runner {
     await this.#supervisor.close();
     this.#dropFolders.close();
     this.#journal.close();
+    this.#isPresent.close();
     leaveInstance(this.#options.directory, bootId(), this.#instance);
   }
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { hostUser } from '../../../src/agent/runner/executions/host-user.ts';
@@ -9,6 +9,7 @@ import { PolicyFile } from '../../../src/agent/runner/policy/policy-file.ts';
 import { brokenRule, checkRules } from '../../../src/agent/runner/policy/rules.ts';
 import type { Rules } from '../../../src/agent/schemas/policy.ts';
 import type { Start } from '../../../src/core/protocol.ts';
+import { oneTurn } from '../../helpers/one-turn.ts';
 import { agentDirectory, linkedRunner } from '../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -100,6 +101,25 @@ test('a missing file allows; one that is malformed or writable by others denies;
   expect(policy.check(request())).toEqual({ allowed: false, rule: 'other users can change policy.json' });
   rmSync(path);
   mkdirSync(path);
+  expect(policy.check(request()).allowed).toBe(false);
+});
+
+test('a watched file takes effect after the turn in which it is made, and a link to a file made later at once', async () => {
+  const directory = agentDirectory();
+  const path = join(directory, 'policy.json');
+  const policy = new PolicyFile(path, { required: false, watched: true });
+  expect(policy.check(request()).allowed).toBe(true);
+  await oneTurn();
+  writeFileSync(path, '{"allow_users": []}', { mode: 0o600 });
+  await oneTurn();
+  expect(policy.check(request()).allowed).toBe(false);
+  writeFileSync(path, '{"allow_users": ["**"]}', { mode: 0o600 });
+  expect(policy.check(request()).allowed).toBe(true);
+  rmSync(path);
+  symlinkSync(join(agentDirectory(), 'elsewhere.json'), path);
+  await oneTurn();
+  expect(policy.check(request()).allowed).toBe(true);
+  writeFileSync(readlinkSync(path), '{"allow_users": []}', { mode: 0o600 });
   expect(policy.check(request()).allowed).toBe(false);
 });
 

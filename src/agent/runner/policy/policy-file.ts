@@ -1,6 +1,8 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
 import { parseJson } from '../../../core/json.ts';
+import { LastLook } from '../../../node/directory.ts';
 import { POLICY_RULES } from '../../schemas/checks.ts';
 import type { Rules } from '../../schemas/policy.ts';
 import { brokenRule, checkRules } from './rules.ts';
@@ -16,11 +18,18 @@ type Loaded = { rules: Rules } | { fault: string };
 export class PolicyFile implements Policy {
   readonly #path: string;
   readonly #missing: Loaded;
+  /** Whether there is no file. A file that exists is looked at each time: it may be a link, or mounted from elsewhere. */
+  readonly #isMissing: LastLook<boolean> | undefined;
   #version = '';
   #loaded: Loaded = { fault: 'policy.json is not read yet' };
 
-  constructor(path: string, options: { required: boolean }) {
+  /**
+   * `watched`: while there is no file, a notice of the kernel tells when there is one. Notices arrive between the turns of the event loop, so
+   * that `check` sees a file at the latest when it is called for a request that was sent after the file was made.
+   */
+  constructor(path: string, options: { required: boolean; watched?: boolean }) {
     this.#path = path;
+    if (options.watched === true) this.#isMissing = new LastLook(dirname(path), () => isMissing(path));
     this.#missing = options.required
       ? { fault: 'policy.json is missing, and EXECPLANE_POLICY requires it' }
       : { rules: {} };
@@ -46,7 +55,7 @@ export class PolicyFile implements Policy {
   #refresh(): void {
     let stats: Stats | undefined;
     try {
-      stats = statSync(this.#path, { throwIfNoEntry: false });
+      stats = this.#isMissing?.value ? undefined : statSync(this.#path, { throwIfNoEntry: false });
     } catch {
       this.#version = '';
       this.#loaded = { fault: 'policy.json cannot be read' };
@@ -57,6 +66,10 @@ export class PolicyFile implements Policy {
     this.#version = version;
     this.#loaded = stats === undefined ? this.#missing : load(this.#path, stats);
   }
+}
+
+function isMissing(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined;
 }
 
 function load(path: string, stats: Stats): Loaded {

@@ -1,150 +1,22 @@
 /**
  * Gives each running command a cgroup (v2), if this process may create cgroups. Then no process of the command can leave its tree, and the tree
- * can be limited and measured as a whole. Each command gets a new cgroup: a command that runs as the owner may have changed the settings of its
- * cgroup, and reading all of them back costs more than mkdir (31 µs). It is made ahead, and removed once the end is reported.
+ * can be limited and measured as a whole. A command gets a new cgroup, made ahead and removed once the end is reported; or that of the command
+ * before, if that one has left it as it was: no process, no setting written (a command that runs as the owner can), no memory counted.
  */
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import {
-  AGENT_SUBGROUP,
-  cgroupOf,
-  membersOf,
-  numbersOf,
-  readControl,
-  readDescriptor,
-  removed,
-  removeEmpty,
-  sumOf,
-  writeControl,
-} from './cgroup-place.ts';
-import { errorCode } from '../../../node/error-code.ts';
+import { Cgroup } from './cgroup.ts';
+import { AGENT_SUBGROUP, cgroupOf, readControl, removeEmpty, writeControl } from './cgroup-place.ts';
+import { ChangeWatch } from '../../../node/directory.ts';
 import { isAlive, processIdentity } from '../../../node/process-identity.ts';
-import type { SpawnLimits, Usage } from './spawner.ts';
+import type { SpawnLimits } from './spawner.ts';
 
 /** Number of cgroups with background processes that are checked again each time that others are removed. */
 const RETIRED_PER_TIDY = 2;
 const NAME = /^execplane-(\d+)-(\d+)-\d+$/;
-const CPU_PERIOD_US = 100_000;
 /** The controller that each limit needs. */
 const CONTROLLERS = { memoryBytes: 'memory', cpus: 'cpu', pids: 'pids' } as const;
 let pools = 0;
-
-/** The cgroup of one command. */
-export class Cgroup {
-  readonly path: string;
-  /** Descriptor of cgroup.events, opened on demand: most commands end with an empty cgroup, which `remove` detects without it. */
-  #events: number | undefined;
-  /** Descriptor of cpu.stat. */
-  #cpu: number | undefined;
-  readonly #controllers: ReadonlySet<string>;
-
-  /** `controllers`: the controllers that measure the processes of this cgroup. */
-  constructor(path: string, controllers: ReadonlySet<string>) {
-    mkdirSync(path);
-    this.path = path;
-    this.#controllers = controllers;
-  }
-
-  /** Sets its limits before its command starts. Returns false if that is impossible, or if it was removed: then it is of no use. */
-  prepare(limits: SpawnLimits): boolean {
-    try {
-      this.#openCpu();
-      this.#limit(limits);
-      return true;
-    } catch {
-      this.dispose();
-      return false;
-    }
-  }
-
-  /** Whether there is a process in the cgroup or below it. False if the cgroup was removed. */
-  populated(): boolean {
-    try {
-      this.#events ??= openSync(join(this.path, 'cgroup.events'), 'r');
-      return readDescriptor(this.#events)?.includes('populated 1') ?? false;
-    } catch {
-      return false;
-    }
-  }
-
-  /**
-   * Sends SIGKILL to every process in the cgroup. cgroup.kill also kills processes that are being forked, but not a process whose main thread
-   * has ended before the others (pthread_exit). Such a process is killed by its pid.
-   */
-  kill(): void {
-    writeControl(this.path, 'cgroup.kill', '1');
-    for (const pid of membersOf(this.path)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // The process has ended, or may not be signalled. `populated` shows the difference.
-      }
-    }
-  }
-
-  /** Returns the pids of the processes in it or below it. */
-  members(): number[] {
-    return membersOf(this.path);
-  }
-
-  /** Returns the usage of its processes, ended ones included. Memory and I/O are known only with their controllers. */
-  usage(): Partial<Usage> {
-    const cpu = numbersOf(this.#cpu === undefined ? undefined : readDescriptor(this.#cpu));
-    const peak = Number(this.#measured('memory', 'memory.peak') ?? Number.NaN);
-    const io = this.#measured('io', 'io.stat');
-    return {
-      ...(cpu['user_usec'] !== undefined && { cpuUserMs: Math.round(cpu['user_usec'] / 1000) }),
-      ...(cpu['system_usec'] !== undefined && { cpuSystemMs: Math.round(cpu['system_usec'] / 1000) }),
-      ...(Number.isFinite(peak) && { maxMemoryBytes: peak }),
-      ...(io !== undefined && { ioReadBytes: sumOf(io, 'rbytes'), ioWriteBytes: sumOf(io, 'wbytes') }),
-    };
-  }
-
-  /** Throws if the cgroup was removed. Without a free descriptor its processor time stays unknown. */
-  #openCpu(): void {
-    try {
-      this.#cpu = openSync(join(this.path, 'cpu.stat'), 'r');
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') throw error;
-    }
-  }
-
-  #measured(controller: string, name: string): string | undefined {
-    return this.#controllers.has(controller) ? readControl(this.path, name) : undefined;
-  }
-
-  /** Whether the kernel killed a process of it because the memory limit was reached. */
-  outOfMemory(): boolean {
-    return (numbersOf(this.#measured('memory', 'memory.events'))['oom_kill'] ?? 0) > 0;
-  }
-
-  /** Removes the cgroup, unless there is a process in it or a cgroup below it. Returns whether it was removed. */
-  remove(): boolean {
-    this.#close();
-    return removed(this.path);
-  }
-
-  /** Removes the cgroup, and those that the command created below it, if they have no processes. It is not used any more. */
-  dispose(): void {
-    this.#close();
-    removeEmpty(this.path);
-  }
-
-  #close(): void {
-    for (const descriptor of [this.#events, this.#cpu]) if (descriptor !== undefined) closeSync(descriptor);
-    this.#events = this.#cpu = undefined;
-  }
-
-  #limit({ memoryBytes, cpus, pids }: SpawnLimits): void {
-    if (memoryBytes !== undefined) {
-      writeControl(this.path, 'memory.max', String(memoryBytes));
-      if (existsSync(join(this.path, 'memory.swap.max'))) writeControl(this.path, 'memory.swap.max', '0');
-      writeControl(this.path, 'memory.oom.group', '1');
-    }
-    if (cpus !== undefined) writeControl(this.path, 'cpu.max', `${Math.round(cpus * CPU_PERIOD_US)} ${CPU_PERIOD_US}`);
-    if (pids !== undefined) writeControl(this.path, 'pids.max', String(pids));
-  }
-}
 
 /** Creates and removes the cgroups of commands. */
 export class CgroupPool {
@@ -158,6 +30,8 @@ export class CgroupPool {
   #returned: Cgroup[] = [];
   /** An empty cgroup for the next command. */
   #ready: Cgroup | undefined;
+  /** The only cgroup that may be used again, watched from before its first command on. It is ready, or a command is in it. */
+  #kept: { cgroup: Cgroup; watch: ChangeWatch } | undefined;
   #made = 0;
   #wanted = false;
   #closed = false;
@@ -171,9 +45,9 @@ export class CgroupPool {
 
   /** Returns an empty cgroup, to be returned by `giveBack`. `undefined` if none can be created. */
   acquire(limits?: SpawnLimits): Cgroup | undefined {
-    const ready = this.#ready;
-    this.#ready = undefined;
-    this.#wanted = true;
+    const ready = this.#takeReady();
+    // One that comes back needs no other made ahead.
+    if (ready === undefined || ready !== this.#kept?.cgroup) this.#wanted = true;
     return (
       prepared(ready, limits) ??
       prepared(this.#make(), limits) ??
@@ -207,16 +81,50 @@ export class CgroupPool {
     else this.#returned.push(cgroup);
   }
 
-  /** Removes returned cgroups and makes the next one. Nothing of it is urgent. */
+  /** Removes returned cgroups, unless they are used again, and makes the next one. Nothing of it is urgent. */
   tidy(): void {
-    if (this.#returned.length > 0) {
-      const returned = this.#returned;
-      this.#returned = [];
-      for (const cgroup of [...this.#retired.splice(0, RETIRED_PER_TIDY), ...returned]) this.#remove(cgroup);
+    const returned = this.#returned.splice(0);
+    if (returned.length > 0) for (const cgroup of this.#retired.splice(0, RETIRED_PER_TIDY)) this.#remove(cgroup);
+    for (const cgroup of returned) if (!this.#keep(cgroup)) this.#remove(cgroup);
+    if (this.#wanted && this.#ready === undefined) {
+      this.#wanted = false;
+      this.#ready = this.#make();
     }
-    if (!this.#wanted || this.#ready !== undefined) return;
-    this.#wanted = false;
-    this.#ready = this.#make();
+    if (returned.some((cgroup) => cgroup.leftNothing)) this.#watchReady();
+  }
+
+  /** Lets the next cgroup be used again: commands run one at a time. Memory stays counted in a cgroup after its processes. */
+  #watchReady(): void {
+    const isRenewable = !this.#controllers.has('memory') && !this.#controllers.has('io');
+    if (!isRenewable || this.#ready === undefined || this.#kept?.watch.unchanged) return;
+    const watch = new ChangeWatch(this.#ready.path);
+    this.#kept = watch.unchanged ? { cgroup: this.#ready, watch } : undefined;
+  }
+
+  /** Makes the returned cgroup the next one. Returns false if it is none to be used again, or not any more. */
+  #keep(cgroup: Cgroup): boolean {
+    if (this.#kept?.cgroup !== cgroup) return false;
+    if (this.#ready === undefined && cgroup.leftNothing && this.#kept.watch.unchanged) {
+      cgroup.renew();
+      this.#ready = cgroup;
+      return true;
+    }
+    this.#dropKept();
+    return false;
+  }
+
+  #dropKept(): void {
+    this.#kept?.watch.close();
+    this.#kept = undefined;
+  }
+
+  #takeReady(): Cgroup | undefined {
+    const ready = this.#ready;
+    this.#ready = undefined;
+    if (ready === undefined || ready !== this.#kept?.cgroup || this.#kept.watch.unchanged) return ready;
+    this.#dropKept();
+    this.#returned.push(ready);
+    return undefined;
   }
 
   /** A cgroup that still has processes is kept until they have ended. */
@@ -230,6 +138,7 @@ export class CgroupPool {
   close(): void {
     this.#closed = true;
     this.#wanted = false;
+    this.#dropKept();
     for (const cgroup of [...this.#retired.splice(0), ...this.#returned.splice(0)]) cgroup.dispose();
     this.#ready?.dispose();
     this.#ready = undefined;

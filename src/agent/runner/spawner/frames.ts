@@ -1,7 +1,7 @@
 /** Frames between this process and the native spawner (docs/spawner-protocol.md): encodes commands, parses events. */
 import type { SpawnEnd, SpawnRequest, TerminalSize, Usage } from './spawner.ts';
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 const COMMAND = {
   spawn: 1,
@@ -182,6 +182,11 @@ export function readEnd(payload: Buffer, tree: Partial<Usage>): SpawnEnd {
     maxMemoryBytes: readCount(payload, 37),
     ...tree,
   };
-  const rest = { stdoutBytes: readCount(payload, 5), stderrBytes: readCount(payload, 13), usage };
+  const rest = {
+    stdoutBytes: readCount(payload, 5),
+    stderrBytes: readCount(payload, 13),
+    usage,
+    leftNothing: payload[45] === 1,
+  };
   return payload[0] === 0 ? { exitCode: value, ...rest } : { signal: value, ...rest };
 }

@@ -18,8 +18,8 @@ import {
   readCount,
   readEnd,
 } from './frames.ts';
-import { mainHasEnded } from './main-process.ts';
-import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
+import { mainHasEnded } from './process-tree.ts';
+import type { SpawnEnd, Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 
 const HELLO_WITHIN_MS = 5000;
@@ -262,10 +262,15 @@ class NativeSpawner implements Spawner {
         this.#events.stdinTaken(handle, readCount(payload, 0), payload[8] === 1);
         return;
       case EVENT.exited:
-        entry.ended = true;
-        this.#events.exited(handle, readEnd(payload, entry.tree.usage()));
+        this.#exited(entry, handle, readEnd(payload, entry.tree.usage()));
     }
   };
+
+  #exited(entry: Entry, handle: number, end: SpawnEnd): void {
+    entry.ended = true;
+    entry.tree.ended(end.leftNothing === true);
+    this.#events.exited(handle, end);
+  }
 
   /** Handles the end of the program. Its commands are killed, because their output and ends cannot be reported any more. */
   #programEnded(reason: string): void {

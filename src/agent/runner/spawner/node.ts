@@ -17,8 +17,8 @@ import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { type Fifo, FifoSource } from './fifos.ts';
 import { errnoOf, type Lookup, lookUp } from './lookup.ts';
-import { mainHasEnded } from './main-process.ts';
 import { NodeOutput } from './node-output.ts';
+import { mainHasEnded } from './process-tree.ts';
 import type { Spawner, SpawnerEvents, SpawnRequest, SpawnStage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 

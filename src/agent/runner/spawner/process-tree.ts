@@ -193,3 +193,8 @@ function send(row: ProcessRow, signal: 'SIGSTOP' | 'SIGKILL'): void {
     // The process has ended, or may not be signalled any more. The next search shows the difference.
   }
 }
+
+/** Whether a main process, which only our spawner reaps, has exited by now. */
+export function mainHasEnded(pid: number): boolean {
+  return processRow(pid)?.ended ?? true;
+}

@@ -70,6 +70,8 @@ export interface SpawnEnd {
   stderrBytes: number;
   /** Of the main process and of those it had waited for. Absent if that cannot be known. */
   usage?: Usage;
+  /** Whether no process of the command is left. Absent or false if that is not known. */
+  leftNothing?: boolean;
 }
 
 /**

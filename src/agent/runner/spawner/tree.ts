@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
 import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
-import type { Cgroup, CgroupPool } from './cgroups.ts';
+import type { Cgroup } from './cgroup.ts';
+import type { CgroupPool } from './cgroups.ts';
 import { usageOfProcesses } from './process-usage.ts';
 import type { Usage } from './spawner.ts';
 
@@ -52,6 +53,11 @@ export class ProcessTree {
   /** Returns the numbers of its processes that are alive. */
   members(): number[] {
     return this.#cgroup?.members() ?? treeMembers(this.#tree());
+  }
+
+  /** The main process has ended. `leftNothing`: no process of the tree is left; false if that is not known. */
+  ended(leftNothing: boolean): void {
+    if (this.#cgroup !== undefined) this.#cgroup.leftNothing = leftNothing;
   }
 
   /** Returns the usage according to its cgroup. Nothing without one. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { oneTurn } from '../../../helpers/one-turn.ts';
 import { until } from '../../../helpers/processes.ts';
 import { MAIN, agentDirectory, attach, linkedRunner, listens } from '../../../helpers/runner-process.ts';
 import { SpawnerHarness } from '../spawner/spawner-harness.ts';
@@ -107,7 +108,16 @@ test.runIf(process.getuid?.() === 0)('a change to a cgroup by one command does n
   const harness = await SpawnerHarness.open('native');
   const inCgroup =
     'dir=/proc/self/root$(awk \'$3 ~ /cgroup2/ || $0 ~ / cgroup2 / {print $2}\' /proc/mounts | head -1)$(sed -n "s/^0:://p" /proc/self/cgroup)';
-  await harness.run(sh(`${inCgroup}; mkdir "$dir/below"; echo 0 > "$dir/cgroup.max.descendants"`));
+  // From the third on, a command gets the cgroup of the one before, if that one has not changed it.
+  for (let i = 0; i < 3; i++) {
+    const { handle } = await harness.run(['/bin/true']);
+    harness.spawner.release(handle);
+    harness.spawner.tidy();
+  }
+  const changing = await harness.run(sh(`${inCgroup}; mkdir "$dir/below"; echo 0 > "$dir/cgroup.max.descendants"`));
+  await oneTurn(); // As in the runner, which tidies after the poll.
+  harness.spawner.release(changing.handle);
+  harness.spawner.tidy();
   const next = await harness.run(
     sh(`${inCgroup}; ls -d "$dir/below" 2>/dev/null; cat "$dir/cgroup.max.descendants" 2>/dev/null || echo max`),
   );

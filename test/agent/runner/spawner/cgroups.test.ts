@@ -5,7 +5,8 @@
 import * as files from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { oneTurn } from '../../../helpers/one-turn.ts';
 
 /** The files of a new cgroup, given its parent's controllers. */
 const kernel = vi.hoisted(() => ({ root: '', files: {} as Record<string, string> }));
@@ -168,6 +169,113 @@ describe('the cgroup of a command', () => {
     pool.close();
     expect(files.existsSync(kernel.root)).toBe(false);
     files.mkdirSync(kernel.root);
+  });
+});
+
+describe('the cgroup of a command that has left nothing', () => {
+  beforeEach(() => {
+    kernel.files = { ...PLAIN, 'pids.max': 'max\n' };
+  });
+
+  /** A pool whose last command has left nothing, and the cgroup that it keeps. */
+  function keeping(controllers: readonly string[] = []) {
+    const pool = new CgroupPool(kernel.root, new Set(controllers));
+    const run = (leftNothing: boolean, work = (_path: string): void => {}): string => {
+      const cgroup = pool.acquire();
+      if (cgroup === undefined) throw new Error('no cgroup');
+      pool.tidy();
+      work(cgroup.path);
+      cgroup.leftNothing = leftNothing;
+      pool.giveBack(cgroup);
+      return cgroup.path;
+    };
+    run(true);
+    pool.tidy();
+    onTestFinished(() => {
+      pool.close();
+      files.mkdirSync(kernel.root, { recursive: true });
+    });
+    return { pool, run, next: () => run(true) };
+  }
+
+  test('is used again, and no other is made', () => {
+    const { pool, next } = keeping();
+    const first = next();
+    pool.tidy();
+    expect(next()).toBe(first);
+    expect(files.readdirSync(kernel.root)).toEqual([basename(first)]);
+  });
+
+  test('reports the usage of each command by itself', () => {
+    const { pool } = keeping();
+    const cgroup = pool.acquire();
+    cgroup?.usage();
+    if (cgroup === undefined) throw new Error('no cgroup');
+    cgroup.leftNothing = true;
+    pool.giveBack(cgroup);
+    pool.tidy();
+    const again = pool.acquire();
+    expect(again?.usage()).toEqual({ cpuUserMs: 0, cpuSystemMs: 0 });
+    files.writeFileSync(join(cgroup.path, 'cpu.stat'), 'usage_usec 19000\nuser_usec 15400\nsystem_usec 3600\n');
+    expect(again?.usage()).toEqual({ cpuUserMs: 10, cpuSystemMs: 2 });
+  });
+
+  test.each<[string, boolean, (path: string) => void]>([
+    ['if a process may be left', false, () => {}],
+    ['after a cgroup was made in it', true, (path) => files.mkdirSync(join(path, 'below'))],
+    ['after a setting was written', true, (path) => files.writeFileSync(join(path, 'pids.max'), '1')],
+    ['after a file was opened to others', true, (path) => files.chmodSync(join(path, 'pids.max'), 0o666)],
+    ['after it was removed', true, (path) => files.rmSync(path, { recursive: true })],
+  ])('is not used again %s', async (_name, leftNothing, work) => {
+    const { pool, run, next } = keeping();
+    const first = run(leftNothing, work);
+    await oneTurn();
+    pool.tidy();
+    expect(next()).not.toBe(first);
+    expect(files.existsSync(first)).toBe(false);
+  });
+
+  test('is not used again if it is changed after the end', async () => {
+    const { pool, next } = keeping();
+    const first = next();
+    pool.tidy();
+    files.writeFileSync(join(first, 'pids.max'), '1');
+    await oneTurn();
+    expect(next()).not.toBe(first);
+    pool.tidy();
+    expect(files.existsSync(first)).toBe(false);
+  });
+
+  test('is not used again after limits', async () => {
+    const { pool } = keeping(['pids']);
+    const limited = pool.acquire({ pids: 3 });
+    if (limited === undefined) throw new Error('no cgroup');
+    await oneTurn();
+    limited.leftNothing = true;
+    pool.giveBack(limited);
+    pool.tidy();
+    expect(pool.acquire()?.path).not.toBe(limited.path);
+  });
+
+  test.each(['memory', 'io'])('is not used again where the kernel counts %s', (controller) => {
+    const { pool, next } = keeping([controller]);
+    const first = next();
+    pool.tidy();
+    expect(next()).not.toBe(first);
+  });
+
+  test('does not hold up a second command, and one of the two is kept', () => {
+    const { pool, next } = keeping();
+    const [first, second] = [pool.acquire(), pool.acquire()];
+    if (first === undefined || second === undefined) throw new Error('no cgroup');
+    expect(first.path).not.toBe(second.path);
+    pool.giveBack(first);
+    second.leftNothing = true;
+    pool.giveBack(second);
+    pool.tidy();
+    const third = next();
+    pool.tidy();
+    expect(next()).toBe(third);
   });
 });
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive, until } from '../../../helpers/processes.ts';
@@ -28,6 +29,22 @@ describe.each(KINDS)('the end of a command, %s', (kind) => {
 
   test.skipIf(kind === 'node')('has a real-time signal', async () => {
     expect((await harness.run(['sh', '-c', 'kill -40 $$'])).end).toEqual({ signal: 40, ...nothing });
+  });
+
+  test.skipIf(kind === 'node')('tells whether no process is left, not even one that has left its parent', async () => {
+    expect((await harness.run(['true'])).leftNothing).toBe(true);
+    const parent = await harness.run(['sh', '-c', 'setsid sleep 60 > /dev/null 2>&1 & echo $!']);
+    expect(parent.leftNothing).toBe(false);
+    process.kill(Number(parent.out), SIGKILL);
+    await until('the background process is reaped', () => !existsSync(`/proc/${parent.out.trim()}`));
+    const sleeper = ['sh', '-c', 'echo up; exec sleep 60'];
+    const [first, second] = [harness.start(sleeper), harness.start(sleeper)];
+    for (const command of [first, second]) await command.when(() => command.out === 'up\n');
+    for (const command of [first, second]) {
+      await harness.spawner.killTree(command.handle);
+      await command.over.promise;
+    }
+    expect([first.leftNothing, second.leftNothing]).toEqual([false, true]);
   });
 
   test('a signal reaches the whole process group', async () => {

@@ -30,6 +30,8 @@ export class RunningCommand {
   failure: { stage: string; errno: string } | undefined;
   end: Omit<SpawnEnd, 'usage'> | undefined;
   usage: Usage | undefined;
+  /** Whether the spawner knew at its end that no process of it was left. */
+  leftNothing = false;
   readonly handle: number;
   readonly executionId: string;
   readonly over = Promise.withResolvers<void>();
@@ -142,9 +144,10 @@ export class SpawnerHarness {
       },
       exited: (handle, end) => {
         const command = this.#command(handle);
-        const { usage, ...how } = end;
+        const { usage, leftNothing, ...how } = end;
         command.end = how;
         command.usage = usage;
+        command.leftNothing = leftNothing ?? false;
         command.over.resolve();
       },
       lost: (reason) => this.lost.resolve(reason),
