@@ -13,9 +13,9 @@ import type { ControlPlaneConfig } from '../../src/server/control/control-config
 import { buildControlPlane, type RunningControlPlane } from '../../src/server/control/control-plane.ts';
 import { createUpgradeHandler, hashSecret } from '../../src/server/http/agents/authentication.ts';
 import { serverKeysFrom } from '../../src/server/seal.ts';
-import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../src/store/store.ts';
 import { temporaryDirectory } from './directories.ts';
+import { openTestStore } from './test-store.ts';
 
 const CONFIG: ControlPlaneConfig = {
   queueTtlMs: 3_600_000,
@@ -61,7 +61,7 @@ export class TestPlane {
   /** Starts a control plane. After the test it is stopped and its directory removed. */
   static async start(options: PlaneOptions = {}): Promise<TestPlane> {
     const directory = options.directory ?? temporaryDirectory('plane');
-    const opened = openSqliteStore({ path: join(directory, 'execplane.db') });
+    const opened = openTestStore({ path: join(directory, 'execplane.db') });
     const store = options.wrap?.(opened) ?? opened;
     const { logger = pino({ level: 'silent' }), callbackDue, peers } = options;
     const optional = { ...(callbackDue !== undefined && { callbackDue }), ...(peers !== undefined && { peers }) };

@@ -1,11 +1,13 @@
 /** Runs a complete server in this process, with a new data directory and a real socket. */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { readServerConfig } from '../../src/server/config.ts';
 import { startServer } from '../../src/server/main.ts';
 import type { TracingConfig } from '../../src/server/operations/tracing/config.ts';
 import { Client } from './client.ts';
 import { makeDirectory, removeDirectory } from './directories.ts';
+import { placeNewDatabase } from './new-database.ts';
 
 export interface RunningTestServer extends AsyncDisposable {
   url: string;
@@ -28,6 +30,7 @@ export async function runningServer(
   tracing?: TracingConfig,
 ): Promise<RunningTestServer> {
   const dir = makeDirectory('server');
+  if (settings['databaseUrl'] === undefined) placeNewDatabase(join(dir, 'execplane.db'));
   const log: string[] = [];
   const config = readServerConfig({ dataDir: dir, port: '0', logLevel: 'debug', ...settings }, {});
   const logger = pino({ level: config.logLevel, base: null }, { write: (line: string) => void log.push(line) });

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { openSqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { openTestStore } from '../helpers/test-store.ts';
 import { describeStoreContract } from './contract.ts';
 
 let directory = '';
@@ -20,7 +20,7 @@ afterAll(() => {
 
 function open(): Store {
   opened += 1;
-  return openSqliteStore({ path: join(directory, `${opened}.db`), now: 0 });
+  return openTestStore({ path: join(directory, `${opened}.db`), now: 0 });
 }
 
 describeStoreContract('SQLite', open);

@@ -16,10 +16,10 @@ import type { Providers } from '../../../src/server/control/lifecycle/provider.t
 import type { App } from '../../../src/server/http/http-context.ts';
 import { Live } from '../../../src/server/control/live/live.ts';
 import { serverKeysFrom } from '../../../src/server/seal.ts';
-import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Execution, Store } from '../../../src/store/store.ts';
 import { checkConformance } from '../../helpers/conformance.ts';
 import { SUCCEEDED } from '../../helpers/ended-payload.ts';
+import { openTestStore } from '../../helpers/test-store.ts';
 
 export const ADMIN_KEY = 'xpk_the-admin-key-of-these-tests';
 export const MACHINE = 'dm-one';
@@ -82,7 +82,7 @@ export interface FixtureOptions {
 export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFixture> {
   const dir = mkdtempSync(join(tmpdir(), 'execplane-http-'));
   const feed = new MachineFeed();
-  const store = openSqliteStore({ path: join(dir, 'test.db'), onMachine: feed.publish });
+  const store = openTestStore({ path: join(dir, 'test.db'), onMachine: feed.publish });
   const live = new Live(store);
   const created: CreateRequest[] = [];
   const control = storeOnlyControl(store, live, created);

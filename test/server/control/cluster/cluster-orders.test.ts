@@ -1,10 +1,10 @@
 /** Orders between two servers whose messages are lost: the caller gets a true answer, in time. */
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { MemoryCluster } from '../../../helpers/memory-cluster.ts';
+import { openTestStore } from '../../../helpers/test-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 /** Less than the 55 s for which stdin waits for its runner. */
@@ -12,7 +12,7 @@ const SOON_MS = 20_000;
 
 /** Two servers, and an execution with open stdin that the second one created. Its agent is connected to the first. */
 async function runningElsewhere() {
-  const shared = openSqliteStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
+  const shared = openTestStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
   onTestFinished(() => shared.close());
   const cluster = new MemoryCluster(shared);
   const start = () => TestPlane.start({ wrap: () => cluster.join().store });

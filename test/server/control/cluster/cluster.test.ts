@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CLOSE } from '../../../../src/core/protocol.ts';
-import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
 import type { Execution } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { type Member, MemoryCluster } from '../../../helpers/memory-cluster.ts';
+import { openTestStore } from '../../../helpers/test-store.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 const PEER_KEY = randomBytes(32);
@@ -15,7 +15,7 @@ const POLL = { timeout: 20_000, interval: 20 };
 
 /** Two servers; the agent of `dm-one` is connected to the first. */
 async function twoServers(p: { dropHints?: boolean; features?: string[]; areLinked?: boolean } = {}) {
-  const shared = openSqliteStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
+  const shared = openTestStore({ path: join(temporaryDirectory('plane'), 'shared.db') });
   onTestFinished(() => shared.close());
   const cluster = new MemoryCluster(shared);
   const start = async (): Promise<{ plane: TestPlane; member: Member }> => {

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { pino } from 'pino';
 import type { RunStarter } from '../../../../src/server/control/schedules/run-starter.ts';
 import { makeDirectory, removeDirectory } from '../../../helpers/directories.ts';
+import { openTestStore } from '../../../helpers/test-store.ts';
 import { Scheduler } from '../../../../src/server/control/schedules/scheduler.ts';
-import { openSqliteStore } from '../../../../src/store/sqlite/store.ts';
 import type { NewSchedule, Schedule, Store } from '../../../../src/store/store.ts';
 
 const ANCHOR = 1_000_000;
@@ -44,7 +44,7 @@ class CountedStarter extends EventEmitter implements Pick<RunStarter, 'start' | 
 /** A store with one schedule, `every` minute from `ANCHOR` on, and a clock that the test sets. */
 async function scheduled(p: Partial<NewSchedule['definition']> = {}) {
   const dir = makeDirectory('schedules');
-  const store = openSqliteStore({ path: join(dir, 'test.db') });
+  const store = openTestStore({ path: join(dir, 'test.db') });
   onTestFinished(async () => {
     await store.close();
     await removeDirectory(dir);
