@@ -4,6 +4,7 @@ import { FAILURE_CODES } from '../core/execution-status.ts';
 import { ArtifactEntrySchema, DeclaredArtifacts } from './artifact.ts';
 import {
   Bytes,
+  CommandUser,
   Encoding,
   Environment,
   ExecutionId,
@@ -22,7 +23,7 @@ import {
   RetryAfterMs,
 } from './fields.ts';
 import { ExecutionOutputSchema } from './output.ts';
-import { HTTP_URL_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { HTTP_URL_PATTERN, NO_NUL } from './patterns.ts';
 import { ResizeSchema } from './terminal.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -160,14 +161,7 @@ export const CreateExecutionSchema = Type.Object(
         examples: [300_000],
       }),
     ),
-    user: Type.Optional(
-      Type.String({
-        pattern: NOT_EMPTY_NO_NUL,
-        maxLength: 256,
-        description: 'Run as this user, if the agent is allowed to.',
-        examples: ['deploy'],
-      }),
-    ),
+    user: Type.Optional(CommandUser),
     tty: Type.Optional(ResizeSchema),
     limits: Type.Optional(LimitsSchema),
     output_mode: Type.Optional(

@@ -1,7 +1,7 @@
 /** Fields and parameters that several routes share. */
 import { type Static, Type } from 'typebox';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
-import { ENV_NAME, MACHINE_ID_PATTERN, NO_NUL } from './patterns.ts';
+import { ENV_NAME, MACHINE_ID_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
 /** Longest time span that a caller may request: ten years. */
@@ -117,6 +117,14 @@ export const Environment = Type.Record(Type.String({ pattern: ENV_NAME }), Type.
   additionalProperties: false,
   description: 'Added to a clean base environment. Sealed while it waits, erased at the end.',
   examples: [{ STAGE: 'test' }],
+});
+
+/** The user of the machine that a command or a shell runs as. */
+export const CommandUser = Type.String({
+  pattern: NOT_EMPTY_NO_NUL,
+  maxLength: 256,
+  description: 'Run as this user, if the agent is allowed to.',
+  examples: ['deploy'],
 });
 
 /** `include=reason`: why something is in its state. */

@@ -1,7 +1,17 @@
 /** Terminals in the HTTP API. */
 import { type Static, Type } from 'typebox';
 import { FAILURE_CODES } from '../core/execution-status.ts';
-import { Environment, Include, ListQuery, MachineId, NextCursor, ReasonSchema, RetryAfterMs, Time } from './fields.ts';
+import {
+  CommandUser,
+  Environment,
+  Include,
+  ListQuery,
+  MachineId,
+  NextCursor,
+  ReasonSchema,
+  RetryAfterMs,
+  Time,
+} from './fields.ts';
 import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -95,14 +105,7 @@ export const CreateTerminalSchema = Type.Object(
       }),
     ),
     env: Type.Optional(Environment),
-    user: Type.Optional(
-      Type.String({
-        pattern: NOT_EMPTY_NO_NUL,
-        maxLength: 256,
-        description: 'Run as this user, if the agent is allowed to.',
-        examples: ['deploy'],
-      }),
-    ),
+    user: Type.Optional(CommandUser),
   },
   { ...strict, description: 'The terminal to open.' },
 );
