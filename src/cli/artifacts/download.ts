@@ -44,7 +44,9 @@ export async function* verified(machine: MachineClient, artifact: Artifact): Asy
     yield piece;
   }
   if (hash.digest('hex') === artifact.sha256) return;
-  throw new CliError(`the downloaded bytes of ${JSON.stringify(artifact.name)} do not match its checksum.`);
+  throw new CliError(`the downloaded bytes of ${JSON.stringify(artifact.name)} do not match its checksum.`, {
+    hint: 'Download it again.',
+  });
 }
 
 /** Returns the path of an artifact in `directory`. Throws CliError if its name, which the machine chose, leads out of it. */
@@ -52,5 +54,7 @@ function pathIn(directory: string, name: string): string {
   const path = resolve(join(directory, name));
   const inside = relative(resolve(directory), path);
   if (inside !== '' && !inside.startsWith('..') && !name.startsWith('/') && !name.includes('\0')) return path;
-  throw new CliError(`the name of the artifact ${JSON.stringify(name)} leads out of ${directory}; it was not saved.`);
+  throw new CliError(`the name of the artifact ${JSON.stringify(name)} leads out of ${directory}; it was not saved.`, {
+    hint: 'Choose a name for it: execplane artifacts get MACHINE ARTIFACT --output FILE.',
+  });
 }

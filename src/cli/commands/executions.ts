@@ -125,7 +125,10 @@ function cancel(): Command {
       if (flags.json) printJson(execution);
       else if (hasEnded(execution))
         print(`${id}: ${[execution.status, resultWord(execution)].filter(Boolean).join(', ')}\n`);
-      else throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be offline.`);
+      else
+        throw new CliError(`${id} is still ${statusWord(execution)} after 55 s: its machine may be offline.`, {
+          hint: 'The cancel takes effect when the machine is back. "execplane machines ls" lists the machines.',
+        });
     });
 }
 

@@ -23,7 +23,8 @@ export function loginCommand(): Command {
       ...(caFile === undefined ? {} : { caFile: resolve(caFile) }),
       ...(insecure === true ? { insecure } : {}),
     };
-    if (login.apiKey === '') throw new CliError('no key was given.', { exitCode: 2 });
+    if (login.apiKey === '')
+      throw new CliError('no key was given.', { exitCode: 2, hint: 'Make one with "execplane keys create".' });
     await tryOut(login);
     const file = loginFile();
     writeLogin(file, login);

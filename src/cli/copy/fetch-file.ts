@@ -44,7 +44,7 @@ async function fetchInto(
     hash.update(piece);
     await part.append(piece);
   }
-  await assertSame(machine, remote, hash.digest('hex'));
+  await assertSame(machine, { remote, received: hash.digest('hex'), effect: 'nothing was written' });
 }
 
 async function fetchToStdout(
@@ -57,15 +57,21 @@ async function fetchToStdout(
     hash.update(piece);
     await writeOutput('stdout', piece);
   }
-  await assertSame(machine, remote, hash.digest('hex'));
+  await assertSame(machine, { remote, received: hash.digest('hex'), effect: 'the printed bytes are not a copy of it' });
 }
 
 function sizeOf({ type, size }: FileStat): number | undefined {
   return type === 'file' ? size : undefined;
 }
 
-async function assertSame(machine: MachineClient, path: string, local: string): Promise<void> {
-  const { stdout } = await machine.run(['sh', '-c', 'sha256sum < "$1"', 'sh', path]);
-  if (stdout.split(' ')[0] === local) return;
-  throw new CliError(`${path}: the received bytes differ from the file on the machine; nothing was written.`);
+/** Throws CliError if the file on the machine has another SHA-256 than the received bytes. `effect`: the consequence, for the message. */
+async function assertSame(
+  machine: MachineClient,
+  { remote, received, effect }: { remote: string; received: string; effect: string },
+): Promise<void> {
+  const { stdout } = await machine.run(['sh', '-c', 'sha256sum < "$1"', 'sh', remote]);
+  if (stdout.split(' ')[0] === received) return;
+  throw new CliError(`${remote}: the received bytes differ from the file on the machine; ${effect}.`, {
+    hint: 'Copy it again when no program changes it.',
+  });
 }

@@ -72,7 +72,10 @@ export async function fetchFolder(
     if ((await handle.result).status !== 'succeeded') throw await failureOf(handle, remote);
     if (code !== 0) throw new CliError(`${local}: tar could not write all of it (exit code ${code}).`, { cause });
     await rename(unpacked, path).catch((cause: Error) => {
-      throw new CliError(`${path} exists already and is not empty.`, { cause });
+      throw new CliError(`${path} exists already and is not empty.`, {
+        hint: 'Remove it, or name another folder.',
+        cause,
+      });
     });
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -81,6 +81,22 @@ test('folders can be copied to a new place, into an existing one, and back', asy
   expect(readdirSync(dir).filter((name) => name.includes('.execplane-'))).toEqual([]);
 });
 
+// The content of this file is another one at each read.
+const CHANGING = '/proc/sys/kernel/random/uuid';
+
+test('a copy that differs from the file on the machine is refused, and said to be wrong if it is printed already', async () => {
+  const copied = join(dir, 'changing');
+  const toFile = await cli(['cp', `dm-test:${CHANGING}`, copied], settings());
+  expect(toFile).toMatchObject({ code: 1, stderr: expect.stringContaining('; nothing was written.') });
+  expect(readdirSync(dir).filter((name) => name.includes('changing'))).toEqual([]);
+  const toStdout = await cli(['cp', `dm-test:${CHANGING}`, '-'], settings());
+  expect(toStdout.stdout).toMatch(/^[0-9a-f-]{36}\n$/);
+  expect(toStdout).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('; the printed bytes are not a copy of it.'),
+  });
+});
+
 test.each([
   [['nowhere', 'dm-test:/tmp/x'], 1, 'nowhere cannot be read'],
   [['dm-test:/nowhere/file', 'x'], 1, '/nowhere/file: No such file or directory'],

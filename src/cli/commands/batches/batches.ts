@@ -70,6 +70,9 @@ function cancel(): Command {
       const batch = await clientOf(flags).batches.cancel(id, { waitMs: 55_000 });
       if (flags.json) printJson(batch);
       else if (batch.status !== 'running') print(`${id}: ${batch.status} (${countsText(batch.counts)})\n`);
-      else throw new CliError(`${id} is still running after 55 s: a machine may be offline.`);
+      else
+        throw new CliError(`${id} is still running after 55 s: a machine may be offline.`, {
+          hint: 'The cancel takes effect when the machine is back. "execplane machines ls" lists the machines.',
+        });
     });
 }

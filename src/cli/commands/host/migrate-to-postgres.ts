@@ -47,7 +47,7 @@ export async function migrateToPostgresCommand(): Promise<Command> {
 
 function required(value: string | undefined, flag: string): string {
   if (value !== undefined && value !== '') return value;
-  throw new CliError(`${flag} is missing.`, { exitCode: 2 });
+  throw new CliError(`${flag} is missing.`, { exitCode: 2, hint: 'See "execplane migrate-to-postgres --help".' });
 }
 
 function tell({ table, rows, verified }: { table: string; rows: number; verified: boolean }): void {
