@@ -1,25 +1,32 @@
 /**
- * Measures thousands of agents on several servers with one PostgreSQL: memory, writes of idle agents, dispatch from any server, and the
- * reconnects after one server and after all were killed.
+ * Measures thousands of agents on several servers with one PostgreSQL: memory, writes of idle agents, dispatch from the server that owns the
+ * machine and from another one, and the reconnects after one server and after all were killed. Balancers and agents are several processes,
+ * each for at most 9,000 agents: a process may have 20,000 open files, and a balancer has two for each agent.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { TestCluster } from '../test/helpers/cluster.ts';
 import { cpuMs, cpuMsWithChildren } from './counting/cpu-time.ts';
+import { Balancers } from './floors/balancers.ts';
 import { Fleet } from './floors/fleet.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { inParallel, percentile, say, seconds, TINY } from './rounds.ts';
 
 const SERVERS = Number(process.env['BENCH_SERVERS'] ?? 3);
 const AGENTS = TINY ? 20 : Number(process.env['BENCH_AGENTS'] ?? 10_000);
-const DISPATCHES = TINY ? 40 : 5000;
+const DISPATCHES = TINY ? 40 : 2500;
 const IDLE_S = TINY ? 1 : 40;
+const MAX_AGENTS_A_PROCESS = TINY ? 10 : 9000;
 
 const cluster = await TestCluster.start({
   servers: SERVERS,
   settings: { EXECPLANE_LOG_LEVEL: 'error' },
   isDurable: true,
 });
+const balancers = await Balancers.start(
+  Math.ceil(AGENTS / MAX_AGENTS_A_PROCESS),
+  cluster.servers.map(({ port }) => port),
+);
 let fleet: Fleet | undefined;
 
 try {
@@ -27,14 +34,14 @@ try {
   const before = residentBytes();
   const body = { reusable: true };
   const { token } = await cluster.server(0).client.ask<{ token: string }>('POST', '/v1/join-tokens', { body });
-  const links = new Fleet(cluster.balancer.url, { count: AGENTS, token });
+  const links = new Fleet(balancers.urls, { count: AGENTS, token });
   fleet = links;
   const all = (): Promise<void> => links.reached((connected) => connected === AGENTS);
   say('cluster-agents', 'joined', { seconds: await seconds(all) });
   await sleep(TINY ? 100 : 5000);
   say('cluster-agents', 'memory of the servers', { kb_a_machine: (residentBytes() - before) / AGENTS / 1000 });
   say('cluster-agents', `idle for ${IDLE_S} s`, await idle());
-  say('cluster-agents', 'dispatch from any server, 8 at a time', await dispatches());
+  await dispatches();
   await cluster.server(0).kill();
   say('cluster-agents', 'one server killed, until all are back', { seconds: await seconds(() => backAfter(links)) });
   await Promise.all(cluster.servers.slice(1).map((server) => server.kill()));
@@ -46,6 +53,7 @@ try {
   say('cluster-agents', 'all killed and started again, until all are back', { seconds: storm });
 } finally {
   await fleet?.stop();
+  await balancers.stop();
   await cluster.dispose();
 }
 
@@ -109,19 +117,41 @@ function cpuNow(): { servers: number; database: number } {
   return { servers, database: cpuMsWithChildren(cluster.postgres.pid) };
 }
 
-async function dispatches(): Promise<Record<string, number>> {
+/** Measures dispatches, 8 at a time, each first by the server that owns the machine, then by the next one. */
+async function dispatches(): Promise<void> {
+  const owners = await indexesOfOwners();
   const apis = cluster.servers.map(({ url, key }) => requestsTo(url, key, 8));
-  const times: number[] = [];
-  await inParallel(DISPATCHES, 8, async (index) => {
+  const times: Record<'owner' | 'other', number[]> = { owner: [], other: [] };
+  const dispatch = async (machine: string, server: number, own: number[]): Promise<void> => {
     const from = performance.now();
-    const api = apis[index % apis.length] as Requests;
-    const path = `/v1/machines/dm-sim-${(index * 7919) % AGENTS}/executions?wait_ms=20000`;
-    const { json } = await api.post(path, { command: ['true'] });
+    const api = apis[server % apis.length] as Requests;
+    const { json } = await api.post(`/v1/machines/${machine}/executions?wait_ms=20000`, { command: ['true'] });
     if (json['status'] !== 'succeeded') throw new Error(JSON.stringify(json));
-    times.push(performance.now() - from);
+    own.push(performance.now() - from);
+  };
+  await inParallel(DISPATCHES, 8, async (turn) => {
+    const machine = `dm-sim-${(turn * 7919) % AGENTS}`;
+    const owner = owners.get(machine) ?? 0;
+    await dispatch(machine, owner, times.owner);
+    await dispatch(machine, owner + 1, times.other);
   });
   for (const api of apis) await api.close();
-  return { p50_ms: percentile(times, 0.5), p99_ms: percentile(times, 0.99) };
+  for (const [from, own] of Object.entries(times)) {
+    say('cluster-agents', `dispatch from the ${from} server`, {
+      p50_ms: percentile(own, 0.5),
+      p99_ms: percentile(own, 0.99),
+    });
+  }
+}
+
+/** Returns for each machine the index of the server that owns it: the servers registered in the order of their start. */
+async function indexesOfOwners(): Promise<Map<string, number>> {
+  const replicas = await ask<{ id: string }>('SELECT id FROM replicas ORDER BY id');
+  const indexes = new Map(replicas.map(({ id }, index) => [id, index]));
+  const machines = await ask<{ machine: string; owner: string }>(
+    'SELECT public_id AS machine, owner FROM machines WHERE owner IS NOT NULL',
+  );
+  return new Map(machines.map(({ machine, owner }) => [machine, indexes.get(owner) ?? 0]));
 }
 
 function residentBytes(): number {

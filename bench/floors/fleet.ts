@@ -1,39 +1,35 @@
-/** Starts a process of simulated links (simulated-links.ts), and counts those that are connected. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+/** Starts processes of simulated links (simulated-links.ts), and counts the links that are connected. */
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { type Child, endAll, startNode } from './child.ts';
 
 const LINKS = fileURLToPath(new URL('./simulated-links.ts', import.meta.url));
 
 export class Fleet {
   /** Number of starts of each execution, if `saysStarts` was set. */
   readonly starts = new Map<string, number>();
-  readonly #process: ChildProcess;
-  #connected = 0;
+  readonly #processes: Child[] = [];
+  /** The connected links of each process. */
+  readonly #connected: number[] = [];
   #changed: () => void = () => undefined;
 
-  /** Starts `count` links, which enrol with `token` as `dm-sim-0`, `dm-sim-1` and so on. */
-  constructor(url: string, p: { count: number; token: string; saysStarts?: boolean }) {
-    this.#process = spawn(process.execPath, [LINKS, url, String(p.count)], {
-      env: { ...process.env, JOIN_TOKEN: p.token, ...(p.saysStarts === true && { SAY_STARTS: 'yes' }) },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    process.once('exit', () => this.#process.kill('SIGKILL'));
-    if (this.#process.stdout === null) throw new Error('no stdout');
-    createInterface({ input: this.#process.stdout }).on('line', (line) => {
-      const [key, value = ''] = line.split(' ');
-      if (key === 'started') this.starts.set(value, 1 + (this.starts.get(value) ?? 0));
-      else this.#connected = Number(value);
-      this.#changed();
-    });
+  /**
+   * Starts `count` links, which enrol with `token` as `dm-sim-0`, `dm-sim-1` and so on. Each URL has a process of its own for an equal share
+   * of them: a process has a limit of open files.
+   */
+  constructor(urls: string | readonly string[], p: { count: number; token: string; saysStarts?: boolean }) {
+    const all = [urls].flat();
+    for (const [index, url] of all.entries()) {
+      const [first, end] = [index, index + 1].map((share) => Math.floor((share * p.count) / all.length));
+      this.#start(index, [url, String(first), String(end)], p);
+    }
   }
 
   /** Settles when `wished` returns true for the number of connected links. */
   reached(wished: (connected: number) => boolean): Promise<void> {
     return new Promise((resolve) => {
       this.#changed = () => {
-        if (!wished(this.#connected)) return;
+        if (!wished(this.#connected.reduce((sum, connected) => sum + connected, 0))) return;
         this.#changed = () => undefined;
         resolve();
       };
@@ -42,7 +38,21 @@ export class Fleet {
   }
 
   async stop(): Promise<void> {
-    this.#process.kill('SIGTERM');
-    if (this.#process.exitCode === null) await once(this.#process, 'exit');
+    await endAll(this.#processes);
+  }
+
+  #start(index: number, args: readonly string[], p: { token: string; saysStarts?: boolean }): void {
+    const links = startNode([LINKS, ...args], {
+      JOIN_TOKEN: p.token,
+      ...(p.saysStarts === true && { SAY_STARTS: 'yes' }),
+    });
+    this.#processes.push(links);
+    this.#connected.push(0);
+    createInterface({ input: links.stdout }).on('line', (line) => {
+      const [key, value = ''] = line.split(' ');
+      if (key === 'started') this.starts.set(value, 1 + (this.starts.get(value) ?? 0));
+      else this.#connected[index] = Number(value);
+      this.#changed();
+    });
   }
 }

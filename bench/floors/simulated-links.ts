@@ -1,7 +1,8 @@
 /**
  * Runs thousands of links in one process. Each enrols, connects, answers every start as if it ran `/bin/true`, and reconnects with full
  * jitter when its connection closes, with the reports that were not acknowledged. The command `false-on-each N` fails on every Nth machine.
- * argv: URL, number; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes, and with SAY_STARTS `started ID` for each start.
+ * argv: URL, number of the first link, number after the last; the join token in JOIN_TOKEN. Prints `connected N` whenever N changes, and
+ * with SAY_STARTS `started ID` for each start.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,8 +19,8 @@ import {
 import { encodeRecord, REPORT_KIND } from '../../src/core/report.ts';
 import { inParallel } from '../rounds.ts';
 
-const [url = '', count = '0'] = process.argv.slice(2);
-const total = Number(count);
+const [url = '', first = '0', end = '0'] = process.argv.slice(2);
+const FIRST = Number(first);
 const BASE_MS = 250;
 const CAP_MS = 10_000;
 /** An execution has two reports: its start and its end. */
@@ -30,7 +31,8 @@ const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 
 const pool = new Pool(url, { connections: 16 });
-await inParallel(total, 16, async (index) => {
+await inParallel(Number(end) - FIRST, 16, async (turn) => {
+  const index = FIRST + turn;
   const credential = `xpa_${randomBytes(32).toString('base64url')}`;
   await enrol(`dm-sim-${index}`, credential);
   void link(index, credential);

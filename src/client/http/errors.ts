@@ -47,7 +47,7 @@ export class RefusedError extends ExecplaneError {
   constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string) {
     const fields = body.errors ?? [];
     const lines = fields.map(({ location, message }) => `\n  ${location}: ${message}`).join('');
-    super(`${body.message ?? body.detail ?? `HTTP ${response.status}`}${lines}`);
+    super(`${body.message ?? body.detail ?? withoutMessage(response.status)}${lines}`);
     const { status, headers } = response;
     this.status = status;
     this.code = body.error_code as ApiErrorCode | undefined;
@@ -58,6 +58,16 @@ export class RefusedError extends ExecplaneError {
     this.path = path;
     this.requestId = headers.get('x-request-id') ?? undefined;
   }
+}
+
+/** The statuses with which a proxy answers that reaches no server. */
+const GATEWAY_STATUSES = new Set([502, 503, 504]);
+
+/** Returns the message for an answer without one. Execplane always states one, so the answer comes from a proxy in front of it. */
+function withoutMessage(status: number): string {
+  return GATEWAY_STATUSES.has(status)
+    ? `HTTP ${status} from a proxy: it reaches no server of Execplane that is ready`
+    : `HTTP ${status}`;
 }
 
 /** The server did not answer, or its answer broke off. */

@@ -1,10 +1,10 @@
 /** Moves an SQLite database to an empty PostgreSQL database: one transaction, in which every row is read back before the commit. */
 import { transact } from '../postgres/connections/commit.ts';
-import { type Connection, connect } from '../postgres/connections/connection.ts';
+import type { Connection } from '../postgres/connections/connection.ts';
 import { ConnectionSlot } from '../postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../postgres/connections/url.ts';
 import { REPLICA_ALIVE } from '../postgres/statements/select-machine.ts';
-import { migrate as migratePostgres } from '../postgres/connections/migrations.ts';
+import { prepareSchema } from '../postgres/connections/schema.ts';
 import type { Database } from '../sqlite/file/database.ts';
 import { writeFirstEvents } from '../sqlite/tables/event-log.ts';
 import { type CopiedTable, copyTable } from './copy.ts';
@@ -37,8 +37,7 @@ export async function moveToPostgres(db: Database, move: Move): Promise<CopiedTa
   assertAllTablesKnown(db);
   writeFirstEvents(db);
   const address = parseDatabaseUrl(move.url);
-  const first = await connect(address);
-  await migratePostgres(first).finally(() => first.close());
+  await prepareSchema(address);
   const slot = new ConnectionSlot(address);
   try {
     return await transact(slot, address, async (connection) => {

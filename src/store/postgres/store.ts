@@ -6,7 +6,6 @@ import { auditMethods } from './audit.ts';
 import { batchMethods } from './batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import { clusterMethods } from './cluster.ts';
-import { connect } from './connections/connection.ts';
 import { type Context, Writers } from './context.ts';
 import { countMethods, maintenanceMethods } from './maintenance.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
@@ -15,7 +14,7 @@ import { eventMethods, executionMethods } from './executions.ts';
 import type { CommitStatistics } from '../roles/maintenance.ts';
 import { lifecycleMethods } from './lifecycle.ts';
 import { connectionMethods, machineMethods } from './machines.ts';
-import { migrate } from './connections/migrations.ts';
+import { prepareSchema } from './connections/schema.ts';
 import { scheduleMethods } from './schedules/schedules.ts';
 import { outputMethods } from './output.ts';
 import { Replica } from './cluster/replica.ts';
@@ -47,8 +46,7 @@ export interface PostgresStoreOptions {
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const { url, version, now, onCommit, onMachine } = options;
   const address = parseDatabaseUrl(url);
-  const first = await connect(address);
-  await migrate(first).finally(() => first.close());
+  await prepareSchema(address);
   const transactions = new Transactions(address, TRANSACTIONS);
   const replica = new Replica({ transactions, version, now });
   const readers = new Readers(address, READERS);

@@ -83,6 +83,16 @@ describe('retries', () => {
 });
 
 describe('errors', () => {
+  test('an empty answer with 503 comes from a proxy that reaches no server', async () => {
+    const server = await scriptedServer((response) => response.writeHead(503).end());
+    const client = new Execplane({ url: server.url, attempts: 1 });
+    await expect(client.machines.get('dm-one')).rejects.toMatchObject({
+      status: 503,
+      retryable: true,
+      message: 'HTTP 503 from a proxy: it reaches no server of Execplane that is ready',
+    });
+  });
+
   test('a 422 names its fields', async () => {
     const errors = [{ location: 'body.name', message: 'must not be empty' }];
     const server = await scriptedServer(

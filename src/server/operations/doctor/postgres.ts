@@ -3,7 +3,6 @@ import type { PostgresExamination } from '../../../store/postgres/cluster/examin
 import type { ServerConfig } from '../../config.ts';
 import { loadServerKeys } from '../../seal.ts';
 
-const OLDEST_VERSION = 150_000;
 /** Number of connections of one server, including temporary ones. */
 const CONNECTIONS_A_SERVER = 10;
 /** Clock difference from which a warning is given, ms. It is large, because servers use the database's clock. */
@@ -20,7 +19,7 @@ export async function examineCluster(config: ServerConfig & { databaseUrl: strin
     return [fail('database', (error as Error).message, remedy)];
   }
   return [
-    version(found),
+    ok('database', `PostgreSQL ${found.version} answers`),
     durability(found),
     standbys(found),
     ok('time zone', `${found.timeZone}; times do not depend on it`),
@@ -30,12 +29,6 @@ export async function examineCluster(config: ServerConfig & { databaseUrl: strin
     secretKey(found, config),
     servers(found),
   ];
-}
-
-function version({ version: text, versionNumber }: PostgresExamination): Finding {
-  const message = `PostgreSQL ${text} answers`;
-  if (versionNumber >= OLDEST_VERSION) return ok('database', message);
-  return fail('database', message, 'Use PostgreSQL 15 or later.');
 }
 
 function durability({ fsync, synchronousCommit }: PostgresExamination): Finding {

@@ -1,13 +1,13 @@
 /** Examines a PostgreSQL database without changing it. */
 import { connect } from '../connections/connection.ts';
 import { latestMigration } from '../connections/migrations.ts';
+import { assertUsable } from '../connections/schema.ts';
 import { parseDatabaseUrl } from '../connections/url.ts';
 import { REPLICA_ALIVE } from '../statements/select-machine.ts';
 
 export interface PostgresExamination {
-  /** The version as text, such as `15.18`, and as a number for comparisons. */
+  /** The version, such as `15.18`. */
   version: string;
-  versionNumber: number;
   timeZone: string;
   fsync: boolean;
   synchronousCommit: string;
@@ -29,7 +29,7 @@ export interface PostgresExamination {
   servers: string[];
 }
 
-const SETTINGS = `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
+const SETTINGS = `SELECT current_setting('server_version') AS version,
   current_setting('TimeZone') AS zone, current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit,
   (SELECT count(*) FROM pg_stat_replication) AS standbys, current_setting('synchronous_standby_names') AS names,
   floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock,
@@ -39,7 +39,6 @@ const SETTINGS = `SELECT current_setting('server_version') AS version, current_s
 
 interface SettingsRow {
   version: string;
-  number: number;
   zone: string;
   fsync: string;
   commit: string;
@@ -53,8 +52,10 @@ interface SettingsRow {
 
 /** Examines the database at `url`. Rejects with DatabaseUrlError, StoreUnavailableError. */
 export async function examinePostgres(url: string): Promise<PostgresExamination> {
-  const connection = await connect(parseDatabaseUrl(url));
+  const address = parseDatabaseUrl(url);
+  const connection = await connect(address);
   try {
+    await assertUsable(connection, address);
     const askedAt = Date.now();
     const [row] = await connection.query<SettingsRow>({ text: SETTINGS });
     if (row === undefined) throw new Error('PostgreSQL answered nothing');
@@ -62,7 +63,6 @@ export async function examinePostgres(url: string): Promise<PostgresExamination>
     const own = row.made ? await examineSchema(connection) : { schema: 0, readableBy: 0, servers: [] };
     return {
       version: row.version,
-      versionNumber: row.number,
       timeZone: row.zone,
       fsync: row.fsync === 'on',
       synchronousCommit: row.commit,

@@ -18,6 +18,8 @@ export interface Connection {
   run(statement: Statement): Promise<{ command: string; count: number }>;
   /** The id of its process in the database. */
   readonly processId: number;
+  /** Whether a connection pooler is in between: it announced another process than the one that answers. */
+  readonly isPooled: boolean;
   /** Whether the connection can still be used. */
   readonly alive: boolean;
   /** Settles when the connection cannot be used any more. */
@@ -29,13 +31,19 @@ export interface Connection {
   destroy(): void;
 }
 
-/** Time limits for a lock, a statement, the next statement of a transaction, and an answer, ms. */
-const TIMEOUTS = {
+/**
+ * Settings of each session. Time limits for a lock, a statement, and the next statement of a transaction, in ms; none for an idle session,
+ * also if a role has one. They are set by a statement, because poolers refuse them as parameters of a connection.
+ */
+const SETTINGS = {
   lock_timeout: 5000,
   statement_timeout: 10_000,
   idle_in_transaction_session_timeout: 10_000,
-  query_timeout: 15_000,
+  idle_session_timeout: 0,
 };
+const SET = Object.entries(SETTINGS).map(([name, value]) => `set_config('${name}', '${value}', false)`);
+const OPENED = `SELECT pg_is_in_recovery() AS standby, pg_backend_pid() AS pid, ${SET.join(', ')}`;
+const ANSWER_TIMEOUT_MS = 15_000;
 const { INT8 } = pg.types.builtins;
 
 /** Parses integers as numbers: every integer in the schema fits into a double. */
@@ -48,13 +56,13 @@ export interface ConnectionOptions {
   settings?: Statement;
   /** Statements of one turn belong to one transaction: one that fails ends those after it too. */
   isExclusive?: boolean;
-  /** Time without an answer after which the connection is given up, ms. Default: 15 s. */
+  /** Time without an answer after which the connection is given up, ms; 0: none. Default: 15 s. */
   answerTimeoutMs?: number;
 }
 
 /** Connects to the first host that is a primary. Rejects with StoreUnavailableError if there is none. */
 export async function connect(address: DatabaseAddress, options: ConnectionOptions = {}): Promise<Connection> {
-  const { settings, isExclusive = false, answerTimeoutMs = TIMEOUTS.query_timeout } = options;
+  const { settings, isExclusive = false, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   const failures: string[] = [];
   for (const target of address.targets) {
     for (const ssl of address.encryptions) {
@@ -63,7 +71,8 @@ export async function connect(address: DatabaseAddress, options: ConnectionOptio
         if (settings !== undefined) await connection.run(settings);
         return connection;
       } catch (error) {
-        failures.push(`${target.host}:${target.port}: ${error instanceof Error ? error.message : String(error)}`);
+        const message = error instanceof Error ? error.message : String(error);
+        failures.push(`${target.host}:${target.port} ${ssl === false ? 'without' : 'with'} TLS: ${message}`);
       }
     }
   }
@@ -92,21 +101,23 @@ async function open(address: DatabaseAddress, dialled: Dialled): Promise<Connect
     keepAlive: true,
     pipeline: true,
     ...(address.options !== undefined && { options: address.options }),
-    ...TIMEOUTS,
     query_timeout: answerTimeoutMs,
   });
   const connection = wrap(client, isExclusive);
   try {
     await client.connect();
-    const [state] = await connection.query<{ standby: boolean; pid: number }>({
-      text: 'SELECT pg_is_in_recovery() AS standby, pg_backend_pid() AS pid',
-    });
+    const [state] = await connection.query<{ standby: boolean; pid: number }>({ text: OPENED });
     if (state?.standby !== false) throw new Error('it is a standby');
-    return Object.assign(connection, { processId: state.pid });
+    return Object.assign(connection, { processId: state.pid, isPooled: announcedProcess(client) !== state.pid });
   } catch (error) {
     connection.destroy();
     throw error;
   }
+}
+
+/** Returns the id of the process that was announced when the connection was opened. The types of pg omit it. */
+function announcedProcess(client: pg.Client): number {
+  return (client as unknown as { processID: number }).processID;
 }
 
 function wrap(client: pg.Client, isExclusive: boolean): Connection {
@@ -128,6 +139,7 @@ function wrap(client: pg.Client, isExclusive: boolean): Connection {
       return { command, count };
     },
     processId: 0,
+    isPooled: false,
     lost: new Promise((resolve) => void client.once('end', resolve).once('error', () => resolve())),
     onNotification: (notified) => void client.on('notification', ({ payload = '' }) => notified(payload)),
     get alive() {

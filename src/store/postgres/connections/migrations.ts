@@ -28,10 +28,15 @@ export function latestMigration(): number {
   return readMigrations().at(-1)?.version ?? 0;
 }
 
-/** Applies the missing migrations. Safe to run from several servers at once. Throws SchemaTooNewError. */
+/**
+ * Applies the missing migrations. Safe to run from several servers at once. Leaves the connection without time limits. Throws
+ * SchemaTooNewError.
+ */
 export async function migrate(connection: Connection): Promise<void> {
   const migrations = readMigrations();
   const latest = latestMigration();
+  // Another server may hold the lock for as long as its migration takes.
+  await connection.run({ text: 'SET lock_timeout = 0; SET statement_timeout = 0' });
   await connection.run({ text: 'SELECT pg_advisory_lock($1)', values: [LOCK] });
   try {
     await connection.run({
@@ -70,10 +75,9 @@ function readMigrations(): Migration[] {
 async function apply(connection: Connection, { version, sql, readableBy, online }: Migration): Promise<void> {
   const done = `INSERT INTO schema_migrations (version, readable_by) VALUES (${version}, ${readableBy})`;
   if (!online) {
-    await connection.run({ text: `BEGIN; SET LOCAL statement_timeout = 0; ${done}; ${sql}; COMMIT` });
+    await connection.run({ text: `BEGIN; SET LOCAL lock_timeout = '5s'; ${done}; ${sql}; COMMIT` });
     return;
   }
-  await connection.run({ text: 'SET statement_timeout = 0' });
   for (const text of sql.split(/;\s*$/m)) if (text.trim() !== '') await connection.run({ text });
-  await connection.run({ text: `RESET statement_timeout; ${done}` });
+  await connection.run({ text: done });
 }

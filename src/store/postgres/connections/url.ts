@@ -30,13 +30,22 @@ const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
 type SslMode = (typeof SSL_MODES)[number];
 /** The supported parameters. Any other one is refused, because it would have no effect. */
 const PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'options', 'application_name', 'connect_timeout'];
+/** The values of `target_session_attrs` that are accepted, because they state what every connection does: it looks for the primary. */
+const PRIMARY = ['read-write', 'primary'];
+const ENCODED = 'in its user and password, write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25';
+const MAX_PORT = 65_535;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 
 /** Parses a URL such as `postgres://USER:PASSWORD@HOST1:PORT,HOST2:PORT/DATABASE?sslmode=verify-full`. Throws DatabaseUrlError. */
 export function parseDatabaseUrl(text: string): DatabaseAddress {
   const parts = /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?([^/?]*)\/([^?]*)(?:\?(.*))?$/.exec(text);
-  if (parts === null) throw new DatabaseUrlError('it is not of the form postgres://USER@HOST:PORT/DATABASE');
+  if (parts === null)
+    throw new DatabaseUrlError(`it is not of the form postgres://USER@HOST:PORT/DATABASE; ${ENCODED}`);
   const [, credentials = '', hosts = '', database = '', query = ''] = parts;
+  // What follows a separator in an unencoded password would be taken for a host or a parameter, and appear in messages.
+  if (`${hosts}${database}${query}`.includes('@')) {
+    throw new DatabaseUrlError(ENCODED);
+  }
   const [user = '', password] = credentials.split(/:(.*)/s).map(decode);
   if (user === '' || database === '') throw new DatabaseUrlError('it names no user, or no database');
   const parameters = readParameters(query);
@@ -55,8 +64,12 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
 
 function readParameters(query: string): Map<string, string> {
   const parameters = new Map(new URLSearchParams(query));
-  for (const name of parameters.keys()) {
-    if (!PARAMETERS.includes(name)) throw new DatabaseUrlError(`its parameter ${name} is not known`);
+  for (const [name, value] of parameters) {
+    const isPrimary = name === 'target_session_attrs' && PRIMARY.includes(value);
+    if (isPrimary || PARAMETERS.includes(name)) continue;
+    throw new DatabaseUrlError(
+      `its parameter ${name} is not supported: remove it (supported: ${PARAMETERS.join(', ')})`,
+    );
   }
   return parameters;
 }
@@ -64,7 +77,9 @@ function readParameters(query: string): Map<string, string> {
 /** Parses a host: `host`, `host:5432`, `[::1]:5432`, `%2Fvar%2Frun%2Fpostgresql`. */
 function readTarget(text: string): Target {
   const [, host = '', port = '5432'] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(text) ?? [];
-  if (host === '') throw new DatabaseUrlError('one of its hosts is not of the form HOST:PORT');
+  if (host === '' || Number(port) > MAX_PORT) {
+    throw new DatabaseUrlError('one of its hosts is not of the form HOST:PORT (an IPv6 address: [::1]:5432)');
+  }
   return { host: decode(host.replace(/^\[(.*)\]$/, '$1')), port: Number(port) };
 }
 

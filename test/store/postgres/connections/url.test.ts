@@ -17,6 +17,10 @@ describe('a database URL', () => {
     expect(parseDatabaseUrl('postgresql://me@%2Frun%2Fpg/app')).toMatchObject({ targets: [{ host: '/run/pg' }] });
   });
 
+  it('may ask for the primary, which every connection looks for', () => {
+    expect(parseDatabaseUrl('postgres://me@h/d?target_session_attrs=read-write')).toMatchObject({ database: 'd' });
+  });
+
   it.each([
     ['disable', [false]],
     ['allow', [false, { rejectUnauthorized: false }]],
@@ -38,9 +42,15 @@ describe('a database URL', () => {
     ['postgres://me@h/', /no database/],
     ['postgres://me@h:x/d', /HOST:PORT/],
     ['postgres://me@h/d?sslmode=maybe', /sslmode/],
-    ['postgres://me@h/d?ssl=true', /parameter ssl/],
+    ['postgres://me@h/d?ssl=true', /parameter ssl is not supported: remove it \(supported: sslmode,/],
     ['postgres://me@h/d?sslrootcert=/nowhere', /sslrootcert cannot be read/],
     ['postgres://me:100%@h/d', /hexadecimal/],
+    ['postgres://me:a@100%@h/d', /write @ as %40/],
+    ['postgres://me:a/100%@h/d', /write @ as %40/],
+    ['postgres://me:a?100%@h/d', /write @ as %40/],
+    ['postgres://me@::1/d', /IPv6 address: \[::1\]/],
+    ['postgres://me@h:65536/d', /HOST:PORT/],
+    ['postgres://me@h/d?target_session_attrs=standby', /parameter target_session_attrs is not supported/],
   ])('is refused as %s, without its password', (url, message) => {
     expect(() => parseDatabaseUrl(url)).toThrow(message);
     expect(() => parseDatabaseUrl(url)).not.toThrow(/100%@/);
