@@ -8,9 +8,9 @@ import type { Logger } from 'pino';
 import { errorCode } from './error-code.ts';
 
 const INTERVAL_MS = 10_000;
-/** Time after which a directory is looked at again, ms: other machines change files of a network file system without a notice. */
-const LOOK_AGAIN_MS = 1000;
-/** On other systems a notice may come later than what followed the change. */
+/** Time for which the result of a look counts, ms: changes of a network file system by other machines cause no notice. */
+const MAX_AGE_MS = 1000;
+/** Only inotify reports a change before the change returns. On other systems directories are not watched. */
 const HAS_INOTIFY = process.platform === 'linux';
 
 /**
@@ -112,8 +112,7 @@ export class LastLook<T> {
 
   get value(): T {
     const now = performance.now();
-    if (this.#seen !== undefined && this.#watch?.unchanged && now - this.#seen.at < LOOK_AGAIN_MS)
-      return this.#seen.value;
+    if (this.#seen !== undefined && this.#watch?.unchanged && now - this.#seen.at < MAX_AGE_MS) return this.#seen.value;
     // It is watched before the look, so that no change between them is missed.
     if (!this.#watch?.unchanged) this.#watch = new ChangeWatch(this.#directory);
     this.#seen = { value: this.#look(), at: now };

@@ -60,7 +60,7 @@ function ofThisProcess(): MemoryReturnDeps {
   };
 }
 
-/** Node has no function for either. The allocator's is in native/memory.c. */
+/** Node has no function that returns the memory of the C allocator: native/memory.c has one. */
 function prepareGiveBack(): () => void {
   const collect = prepareCollection();
   const trim = loadTrim();

@@ -63,7 +63,7 @@ export function buildControlPlane(deps: ControlPlaneDeps, config: ControlPlaneCo
   });
   const sessions = new AgentSessions({
     ...{ store, sealer, relays, commits, stdin, usage, observer, log, now },
-    handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileLine),
+    handshakes: new ConcurrencyLimiter(AGENT_LIMITS.reconciling, AGENT_LIMITS.reconcileQueue),
     probe: (machineId) => machines.probe(machineId),
     placeChanged: (machineId) => cluster?.placeChanged(machineId),
     reportBudget: new ReportBudget(),

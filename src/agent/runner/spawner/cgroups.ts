@@ -1,7 +1,8 @@
 /**
  * Gives each running command a cgroup (v2), if this process may create cgroups. Then no process of the command can leave its tree, and the tree
- * can be limited and measured as a whole. A command gets a new cgroup, made ahead and removed once the end is reported; or that of the command
- * before, if that one has left it as it was: no process, no setting written (a command that runs as the owner can), no memory counted.
+ * can be limited and measured as a whole. A command gets a new cgroup, which is made in advance and removed after the end is reported. The cgroup
+ * of the command before is used again if that command has left no process in it and changed no setting (one that runs as the owner can), and if
+ * neither memory nor I/O is counted.
  */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -30,7 +31,7 @@ export class CgroupPool {
   #returned: Cgroup[] = [];
   /** An empty cgroup for the next command. */
   #ready: Cgroup | undefined;
-  /** The only cgroup that may be used again, watched from before its first command on. It is ready, or a command is in it. */
+  /** The one cgroup that may be used again. It is watched since before its first command, and is ready or in use. */
   #kept: { cgroup: Cgroup; watch: ChangeWatch } | undefined;
   #made = 0;
   #wanted = false;
@@ -93,7 +94,7 @@ export class CgroupPool {
     if (returned.some((cgroup) => cgroup.leftNothing)) this.#watchReady();
   }
 
-  /** Lets the next cgroup be used again: commands run one at a time. Memory stays counted in a cgroup after its processes. */
+  /** Watches the next cgroup, so that it can be used again. With the controllers memory and io it cannot: their counts would continue. */
   #watchReady(): void {
     const isRenewable = !this.#controllers.has('memory') && !this.#controllers.has('io');
     if (!isRenewable || this.#ready === undefined || this.#kept?.watch.unchanged) return;
@@ -101,7 +102,7 @@ export class CgroupPool {
     this.#kept = watch.unchanged ? { cgroup: this.#ready, watch } : undefined;
   }
 
-  /** Makes the returned cgroup the next one. Returns false if it is none to be used again, or not any more. */
+  /** Makes the returned cgroup the next one. Returns false if it may not be used again. */
   #keep(cgroup: Cgroup): boolean {
     if (this.#kept?.cgroup !== cgroup) return false;
     if (this.#ready === undefined && cgroup.leftNothing && this.#kept.watch.unchanged) {

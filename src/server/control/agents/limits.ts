@@ -34,7 +34,7 @@ export const AGENT_LIMITS = {
   wakeBatch: 500,
   /** Agents in reconciliation at a time, and agents that wait for it. */
   reconciling: 128,
-  reconcileLine: 50_000,
+  reconcileQueue: 50_000,
   /** Bytes of live stdin on their way to one execution, and in one frame. Agents of all versions hold this many that a command has not read. */
   stdinInFlight: 1024 * 1024,
   stdinPiece: 256 * 1024,
