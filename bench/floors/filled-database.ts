@@ -26,6 +26,11 @@ const DEFINITION = {
   maxConcurrency: 1,
   shown: { command: ['true'], envKeys: [] },
 } as const;
+/** What the store keeps beside the executions to search them by. */
+export const SEARCHED = `
+  UPDATE machines SET newest_execution = newest.id
+    FROM (SELECT machine_id, max(id) AS id FROM executions GROUP BY machine_id) newest WHERE newest.machine_id = machines.id;
+  INSERT OR IGNORE INTO succeeded_spans SELECT DISTINCT id / 64 FROM executions WHERE status = 'succeeded';`;
 /** Rows written in one transaction. */
 const STEP = 250_000;
 
@@ -45,6 +50,7 @@ export async function fillDatabase(path: string, size: Size): Promise<void> {
   fillMachines(insert, size);
   fillExecutions(insert, size);
   fillOthers(insert, size);
+  database.exec(SEARCHED);
   database.close();
 }
 

@@ -31,6 +31,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     name: 'machines',
     key: ['id'],
     added: ['owner', 'history'],
+    dropped: ['newest_execution'],
     sequence: 'identity',
   },
   { name: 'machine_labels', key: ['machine_id', 'key'] },
@@ -120,6 +121,7 @@ const NOT_MOVED = [
   'artifact_total',
   'artifact_purge',
   'write_probe',
+  'succeeded_spans',
 ];
 
 /** A column in PostgreSQL, its type there, and the expression that reads it in SQLite. */

@@ -4,6 +4,7 @@
  */
 import type { Store } from '../store.ts';
 import { type Context, read } from './tables/context.ts';
+import { SPAN_KEYS, spanOf } from './tables/list-keys.ts';
 
 type Methods = Pick<Store, 'deleteFinished' | 'maintain' | 'usedBytes'>;
 
@@ -40,6 +41,9 @@ const DELETIONS = [
   'UPDATE execution_keys SET highest_deleted = max(highest_deleted, ?)',
   'DELETE FROM executions WHERE id = ?',
 ];
+/** Deletes a span of keys if no execution of it is left. */
+const DELETE_SPAN = `DELETE FROM succeeded_spans WHERE span = $span AND NOT EXISTS
+  (SELECT 1 FROM executions e WHERE e.id >= $span * ${SPAN_KEYS} AND e.id < ($span + 1) * ${SPAN_KEYS})`;
 
 /** The use cases of retention. */
 export function retentionMethods({ db, write, chunks, tails }: Context): Methods {
@@ -49,6 +53,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
      WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
   );
   const deletions = DELETIONS.map((sql) => db.prepare(sql));
+  const deleteSpan = db.prepare<[{ span: number }]>(DELETE_SPAN);
   const pending = db.prepare<[], number | null>('SELECT min(execution_id) FROM pending_purge').pluck();
   const log = db.prepare<[number], Left>(
     `SELECT v.sequence, v.chunk_id, coalesce(octet_length(c.bytes), 0) AS bytes
@@ -67,6 +72,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
       bytes += execution.bytes;
       if (deleted > 0 && bytes > DELETE_BYTES) break;
       for (const deletion of deletions) deletion.run(execution.id);
+      deleteSpan.run({ span: spanOf(execution.id) });
       deleted += 1;
     }
     return deleted;

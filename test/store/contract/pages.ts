@@ -111,6 +111,34 @@ export function describePages(open: OpenStore): void {
         expect(ids(await listAll({ machineIds: ['dm-two', 'dm-none'] }))).toEqual(ids(quiet));
       });
 
+      /** The 24 executions of seven machines, in no order; each sixth is a terminal, each third was cancelled. */
+      const scattered = async (machineIds: readonly string[]) => {
+        for (const machineId of machineIds) await bench().connect(machineId, `runner-${machineId}`);
+        const made: { executionId: string; machineId: string; status: string }[] = [];
+        for (let n = 0; n < 24; n++) {
+          const machineId = `dm-${(n * n + 3) % 7}`;
+          const { executionId } = await bench().create({ machineId, ...(n % 6 === 5 && { isTerminal: true }) });
+          if (n % 3 === 0) await bench().store.requestCancel({ machineId, executionId, by: 'admin', now: T0 });
+          made.unshift({ executionId, machineId, status: n % 3 === 0 ? 'cancelled' : 'queued' });
+        }
+        return made.filter((_, at) => (23 - at) % 6 !== 5);
+      };
+
+      it('lists executions of more machines than a page has room for, also if the newest are of another kind', async () => {
+        const machineIds = Array.from({ length: 7 }, (_, n) => `dm-${n}`);
+        const made = await scattered(machineIds);
+        await label('dm-0', { role: 'web' });
+        await label('dm-4', { role: 'web' });
+        const of = (condition: (one: (typeof made)[number]) => boolean) => ids(made.filter(condition));
+        expect(ids(await listAll({ machineIds }))).toEqual(ids(made));
+        expect(ids(await listAll({ machineIds, status: 'queued' }))).toEqual(of(({ status }) => status === 'queued'));
+        const cancelled = await listAll({ machineIds, status: 'cancelled' });
+        expect(ids(cancelled)).toEqual(of(({ status }) => status === 'cancelled'));
+        const labelled = of(({ machineId }) => machineId === 'dm-0' || machineId === 'dm-4');
+        expect(ids(await listAll({ labels: [{ key: 'role', value: 'web' }] }))).toEqual(labelled);
+        expect(labelled.length).toBeGreaterThan(3);
+      });
+
       it.each(['queued', 'running', 'failed', 'succeeded'] as const)(
         'lists executions with status %s',
         async (status) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../../src/store/sqlite/file/database.ts';
 import { buildStore } from '../../../src/store/sqlite/store.ts';
+import { SPAN_KEYS } from '../../../src/store/sqlite/tables/list-keys.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end, useDatabasePath } from './place.ts';
 
@@ -44,7 +45,7 @@ describe('the layout', () => {
     await store.close();
   });
 
-  it('has the number of waiting executions of a machine, whatever happened', async () => {
+  it('has the number of waiting executions of a machine and what lists search by, whatever happened', async () => {
     const db = openDatabase(path());
     const store = buildStore(db, { now: 0 });
     await connectMachine(store);
@@ -52,6 +53,13 @@ describe('the layout', () => {
       `SELECT m.public_id, m.waiting, count(e.id) AS counted FROM machines m
        LEFT JOIN executions e ON e.machine_id = m.id AND e.dispatched_to IS NULL AND e.completed_at IS NULL
        GROUP BY m.id HAVING waiting <> counted`,
+    );
+    const missed = db.prepare(
+      `SELECT e.id FROM executions e JOIN machines m ON m.id = e.machine_id WHERE m.newest_execution IS NULL OR m.newest_execution < e.id
+       OR (e.status = 'succeeded' AND e.id / ${SPAN_KEYS} NOT IN (SELECT span FROM succeeded_spans))`,
+    );
+    const emptySpans = db.prepare(
+      `SELECT span FROM succeeded_spans WHERE span NOT IN (SELECT id / ${SPAN_KEYS} FROM executions)`,
     );
     let made = 0;
     const connection = { epoch: 1 };
@@ -62,7 +70,7 @@ describe('the layout', () => {
           made += name.startsWith('create') ? 1 : 0;
           const pick = () => (name.startsWith('create') ? `e${made}` : `e${choice % (made + 1)}`);
           await actions(store, connection, pick)[name]?.();
-          expect(drift.all()).toEqual([]);
+          expect([...drift.all(), ...missed.all(), ...emptySpans.all()]).toEqual([]);
         }
       }),
       { numRuns: 30 },

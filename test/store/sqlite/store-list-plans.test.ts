@@ -43,12 +43,24 @@ test.each(PAGES.flatMap((page) => Object.entries(listsOf(page))))('%s', async (_
 
 test('a search for what succeeded on many machines ends, however many others failed since', async () => {
   ran.clear();
-  await listsOf({ limit: 50 })['all executions of many machines, "succeeded"']?.(store);
+  const machineIds = Array.from({ length: 500 }, (_, at) => `dm-${at}`);
+  for (const machineId of machineIds) await store.createMachine({ machineId, now: 1 });
+  await store.listAllExecutions({ machineIds, status: 'succeeded', limit: 50 });
   const walks = [...ran].filter(([sql, parameters]) =>
     planOf(sql, parameters).includes('SEARCH e USING INTEGER PRIMARY KEY (rowid<?)'),
   );
   expect(walks).toHaveLength(1);
   expect(walks.filter(([sql]) => sql.includes('e.status'))).toEqual([]);
+});
+
+test('the list of what succeeded reads the keys near executions that succeeded, and no long run of failures', async () => {
+  ran.clear();
+  await listsOf({ limit: 50 })['all executions, "succeeded"']?.(store);
+  const steps = [...ran].flatMap(([sql, parameters]) => planOf(sql, parameters));
+  expect(steps.slice(0, 2)).toEqual([
+    'SEARCH s USING INTEGER PRIMARY KEY (rowid<?)',
+    'SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)',
+  ]);
 });
 
 test('the artifacts of an execution are found by their execution: its machine may have many others', async () => {

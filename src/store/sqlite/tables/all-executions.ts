@@ -5,6 +5,7 @@ import { toPage } from '../../rows/page.ts';
 import type { Database } from '../file/database.ts';
 import { type ExecutionRow, toExecution } from '../../rows/execution-row.ts';
 import { prepareKeysOfMachines } from './executions-of-machines.ts';
+import { SPAN_KEYS } from './list-keys.ts';
 import { NEWEST, prepareRowsByKey } from './machine-executions.ts';
 import { SELECT_EXECUTION } from './select-execution.ts';
 
@@ -28,6 +29,11 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
       `${SELECT_EXECUTION} WHERE ${conditionOf(status)} AND e.id < ? ORDER BY e.id DESC`,
     );
   const ofAny = prepare();
+  // The spans first: a walk over all executions would read each failure since the newest that succeeded.
+  const succeeded = db.prepare<{ after: number }, ExecutionRow>(
+    `${SELECT_EXECUTION.replace('FROM executions e', `FROM succeeded_spans s CROSS JOIN executions e ON e.id >= s.span * ${SPAN_KEYS} AND e.id < (s.span + 1) * ${SPAN_KEYS}`)}
+     WHERE s.span <= $after / ${SPAN_KEYS} AND e.id < $after AND +e.status = 'succeeded' ORDER BY s.span DESC, e.id DESC`,
+  );
   const ofStatus = new Map(EXECUTION_STATUSES.map((status) => [status, prepare(status)]));
   const keysOfMachines = prepareKeysOfMachines(db, conditionOf);
   const byKeys = prepareRowsByKey(db);
@@ -41,6 +47,7 @@ export function prepareAllExecutions(db: Database): (query: Query) => Page<Execu
     after = NEWEST,
   }: Query): Iterable<ExecutionRow> {
     if (machineIds === undefined && labels.length === 0) {
+      if (status === 'succeeded') return succeeded.iterate({ after });
       return ((status && ofStatus.get(status)) ?? ofAny).iterate(after);
     }
     const machines = machineIds === undefined ? { labels } : { machineIds, labels };

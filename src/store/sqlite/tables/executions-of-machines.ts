@@ -2,7 +2,7 @@
 import type { ExecutionStatus } from '../../../core/execution-status.ts';
 import type { Database } from '../file/database.ts';
 import { StatementCache } from '../file/statement-cache.ts';
-import { prepareMachineKeys, selectKeysFrom, selectNewestKey } from './machine-executions.ts';
+import { NEWEST, prepareMachineKeys, selectKeysFrom, selectNewestKey } from './machine-executions.ts';
 import {
   hasLabels,
   keysOfIds,
@@ -14,7 +14,7 @@ import {
 } from './selected-machines.ts';
 
 /** Up to this many machines are looked up at once; for more, the newest executions of all machines are searched first. */
-const MAX_LOOKED_UP = 20;
+const MAX_LOOKED_UP = 400;
 /** Number of executions of all machines that are searched; the second for machines that are so many that it costs less than to look them up. */
 const MAX_SEARCHED = 500;
 const MAX_SEARCHED_FOR_MANY = 25_000;
@@ -61,19 +61,36 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
     return isComplete ? keys : undefined;
   }
 
-  /** Looks up the newest execution of each machine, and then the others of those machines that can have one among the newest `limit`. */
-  function lookUp({ key, text, values }: SelectedMachines, query: Query): number[] {
-    const { status, after, limit } = query;
-    const machines = statements
+  /** Returns the selected machines that have an execution, each with the key of its newest one (SQL), the newest first. */
+  function newestOf({ key, text, values }: SelectedMachines, newest: string, parameters: object[]): Newest[] {
+    return statements
       .rows<unknown[], { machine: number; newest: number | null }>(
-        `SELECT ${key} AS machine, (${selectNewestKey(key, status)}) AS newest FROM ${text}`,
+        `SELECT ${key} AS machine, (${newest}) AS newest FROM ${text}`,
       )
-      .all(...values, { after })
+      .all(...values, ...parameters)
       .flatMap(({ machine, newest }) => (newest === null ? [] : [{ machine, newest }]))
       .toSorted((a, b) => b.newest - a.newest);
-    const last = machines[limit - 1];
+  }
+
+  /** Looks up the newest execution of each machine, and then the others of those machines that can have one among the newest `limit`. */
+  function lookUp(selected: SelectedMachines, query: Query): number[] {
+    const { status, after } = query;
+    // The row of a machine names its newest execution of any status. Most have succeeded.
+    if (after === NEWEST && (status === undefined || status === 'succeeded')) {
+      const newest = `SELECT newest_execution FROM machines WHERE id = ${selected.key}`;
+      const keys = keysAmong(newestOf(selected, newest, []), query);
+      if (keys !== undefined) return keys;
+    }
+    return keysAmong(newestOf(selected, selectNewestKey(selected.key, status), [{ after }]), query) ?? [];
+  }
+
+  /** The newest keys of these machines. Undefined if executions that are not listed are newer than them on too many machines. */
+  function keysAmong(machines: readonly Newest[], query: Query): number[] | undefined {
+    const last = machines[query.limit - 1];
     if (last === undefined) return mergeKeys(machines, query);
-    return keysFrom(machines.slice(0, limit), last.newest, query) ?? mergeKeys(machines, query);
+    const keys = keysFrom(machines.slice(0, query.limit), last.newest, query);
+    if (keys === undefined) return mergeKeys(machines, query);
+    return keys.length === query.limit ? keys : undefined;
   }
 
   /** The keys of these machines from `from` on, which are `limit` or more. Undefined if they are too many to be read and sorted. */
@@ -102,16 +119,16 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
     const keys = machineIds && keysOfIds(statements, machineIds, labels);
     const byKey = keys && machinesOfKeys('e.machine_id', keys);
     const condition = byKey?.condition ?? hasLabels('e.machine_id', labels);
-    const areFew = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
-    const found = areFew ? undefined : search(condition, query, MAX_SEARCHED);
-    if (found !== undefined) return found;
     const selected = byKey?.selected ?? labelledMachines(statements, labels);
+    if (selected.machines <= MAX_LOOKED_UP) return lookUp(selected, query);
+    const found = search(condition, query, MAX_SEARCHED);
+    if (found !== undefined) return found;
     const further = selected.machines < MANY_MACHINES ? undefined : search(condition, query, MAX_SEARCHED_FOR_MANY);
     return further ?? lookUp(selected, query);
   };
 }
 
-/** A machine, and the key of its newest execution. */
+/** A machine, and a key that none of its executions in question exceeds. */
 interface Newest {
   machine: number;
   newest: number;

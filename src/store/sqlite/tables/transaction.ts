@@ -7,6 +7,7 @@ import type { Actor, Artifact, Idempotency, Replay } from '../../store.ts';
 import type { Transaction } from '../../transactions/transaction.ts';
 import type { Database } from '../file/database.ts';
 import type { EventLog } from './event-log.ts';
+import { ListKeys } from './list-keys.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
 import type { OutputTails } from './output-tails.ts';
@@ -87,6 +88,7 @@ export class SqliteTransaction implements Transaction {
   readonly #onWiped: () => void;
   readonly machines: MachineTable;
   readonly #artifacts: ArtifactTable;
+  readonly #lists: ListKeys;
 
   /** `onWiped` is called when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
   constructor(
@@ -101,6 +103,7 @@ export class SqliteTransaction implements Transaction {
     this.machines = tables.machines;
     this.#onWiped = onWiped;
     this.#artifacts = new ArtifactTable(db);
+    this.#lists = new ListKeys(db);
   }
 
   mayAct(actor: Actor | undefined, now: number): boolean {
@@ -205,6 +208,7 @@ export class SqliteTransaction implements Transaction {
     const key = Number(lastInsertRowid);
     this.#insertRequest(key, newExecution, queuedBytes);
     if (newExecution.sealedInput !== undefined) this.#statements.seal.run(key, newExecution.sealedInput);
+    this.#lists.created(machineKey, key);
     this.#saveQueue(queue);
   }
 
@@ -225,7 +229,8 @@ export class SqliteTransaction implements Transaction {
       this.#saveQueue(queueAfter(toQueue(row), change));
     }
     if (!ended) return;
-    const { completedAt = 0, callbackUrl } = after.execution;
+    const { completedAt = 0, callbackUrl, status } = after.execution;
+    if (status === 'succeeded') this.#lists.succeeded(after.key);
     if (this.#statements.wipe.run(after.key).changes > 0) this.#onWiped();
     if (callbackUrl !== undefined) this.#statements.callBack.run(after.key, completedAt, completedAt);
   }
