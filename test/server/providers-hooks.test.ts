@@ -196,6 +196,26 @@ test.each([
   expect(await post(url)).toMatchObject(expected);
 });
 
+test('the join token is in no error of a hook, whether the hook echoes the request, traces its commands or prints much', async () => {
+  const join_token = 'xpj_0123456789';
+  const echoing = await endpoint((incoming, response) => {
+    response.writeHead(400);
+    incoming.pipe(response);
+  });
+  const hook = { url: echoing, secret: SECRET, timeoutMs: 30_000, now: Date.now };
+  const answers = [
+    await runHttpHook(hook, { ...request(), join_token }, LIVING),
+    await run('cat >&2; exit 1', { request: { ...request(), join_token } }),
+    await run(`printf '{"ok": false, "message": "%s", "retryable": false}' ${join_token}`, {
+      request: { ...request(), join_token },
+    }),
+    await run(`printf 'TOKEN=${join_token}%1995s' ' end' >&2; exit 1`, { request: { ...request(), join_token } }),
+  ];
+  for (const answer of answers) expect(JSON.stringify(answer)).not.toMatch(/xpj_|01234|56789/);
+  expect(answers[0]).toMatchObject({ message: expect.stringContaining('"join_token":"(join token)"') });
+  expect(answers[2]).toMatchObject({ message: '(join token)' });
+});
+
 test('an endpoint that hangs, floods or is missing is tried again', async () => {
   const hanging = await endpoint(() => {});
   expect(await post(hanging, 200)).toEqual({

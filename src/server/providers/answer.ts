@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { parseJson } from '../../core/json.ts';
 import { PROVIDER_STATES } from '../../core/machines/operation.ts';
-import type { ProviderAnswer } from '../control/lifecycle/provider.ts';
+import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
 
 /** Maximum size of an answer. A hook that prints more is ended. */
 export const MAX_ANSWER_BYTES = 1_048_576;
@@ -45,6 +45,11 @@ function answerOf(answer: Static<typeof AnswerSchema>): ProviderAnswer {
   }
   const { error_code: code, message, retryable } = answer;
   return failure(code === undefined ? message : `${code}: ${message}`, retryable);
+}
+
+/** Returns the text of a hook without the join token of its request. Errors of hooks are shown to all who may read the machine, and are logged. */
+export function withoutToken(text: string, { join_token: token }: ProviderRequest): string {
+  return token === undefined ? text : text.replaceAll(token, '(join token)');
 }
 
 /** Returns a failure with a message of bounded length, on one line. */

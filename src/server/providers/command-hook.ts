@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
-import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
+import { failure, MAX_ANSWER_BYTES, readAnswer, withoutToken } from './answer.ts';
 import { killAll, killTree } from './process-tree.ts';
 
 /** Exit code of a temporary failure (sysexits.h). */
@@ -55,18 +55,21 @@ export async function runCommandHook(
   if (cause === 'timed_out') return failure(`the hook did not answer within ${hook.timeoutMs} ms`, true);
   if (cause === 'flooded') return failure(`the hook printed more than ${MAX_ANSWER_BYTES} bytes`, true);
   if (cause === 'aborted') return failure('the server stops', true);
-  return answerOf(exit, output);
+  return answerOf(exit, {
+    stdout: withoutToken(output.stdout(), request),
+    stderr: withoutToken(output.stderr(), request),
+  });
 }
 
 type Exit = { code: number | null; signal: NodeJS.Signals | null } | { error: Error };
 
-function answerOf(exit: Exit, { stdout, stderr }: Collected): ProviderAnswer {
+function answerOf(exit: Exit, { stdout, stderr }: { stdout: string; stderr: string }): ProviderAnswer {
   if ('error' in exit) return failure(`the hook could not be started: ${exit.error.message}`, true);
-  const lastLine = stdout().trimEnd().split('\n').at(-1) ?? '';
+  const lastLine = stdout.trimEnd().split('\n').at(-1) ?? '';
   const answer = readAnswer(lastLine);
   if (answer !== undefined) return answer;
   const ending = exit.signal === null ? `exited with code ${exit.code}` : `was ended by ${exit.signal}`;
-  const output = stderr().trim();
+  const output = stderr.trim();
   return failure(`the hook ${ending} without an answer${output === '' ? '' : `: ${output}`}`, isRetryable(exit));
 }
 
@@ -96,7 +99,9 @@ function collect(child: ChildProcess): Collected {
     });
   });
   child.stderr?.on('data', (chunk: Buffer) => {
-    tail = (tail + chunk.toString('utf8')).slice(-STDERR_CHARS);
+    tail += chunk.toString('utf8');
+    // Without the word that is cut: a part of the join token would not be recognized.
+    if (tail.length > STDERR_CHARS) tail = tail.slice(-STDERR_CHARS).replace(/^\S+/, '');
   });
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => resolve());

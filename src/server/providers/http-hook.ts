@@ -1,7 +1,7 @@
 /** A provider that is an HTTP endpoint. The request is a POST, signed like callbacks; the answer is the body. */
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
 import { signedHeaders } from '../operations/webhooks/signature.ts';
-import { failure, MAX_ANSWER_BYTES, readAnswer } from './answer.ts';
+import { failure, MAX_ANSWER_BYTES, readAnswer, withoutToken } from './answer.ts';
 
 export interface HttpHook {
   url: string;
@@ -30,10 +30,12 @@ export async function runHttpHook(
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
-    return answerOf(response.status, await bounded(response));
+    const text = await bounded(response);
+    return answerOf(response.status, text === undefined ? undefined : withoutToken(text, request));
   } catch (cause) {
     const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
-    return failure(timedOut ? `the endpoint did not answer within ${timeoutMs} ms` : messageOf(cause), true);
+    const reason = timedOut ? `did not answer within ${timeoutMs} ms` : `could not be asked: ${messageOf(cause)}`;
+    return failure(`the endpoint ${reason}`, true);
   }
 }
 
@@ -42,7 +44,13 @@ function answerOf(status: number, text: string | undefined): ProviderAnswer {
   const answer = readAnswer(text);
   if (answer !== undefined) return answer;
   if (status === 202) return { ok: true, state: 'pending' };
-  return failure(`the endpoint answered ${status}: ${text}`, isRetryable(status));
+  return failure(`the endpoint answered ${status}${hintOf(status)}: ${text}`, isRetryable(status));
+}
+
+/** Says what is wrong about an answer whose status does not. */
+function hintOf(status: number): string {
+  if (status >= 300 && status < 400) return ', a redirect, which is not followed';
+  return status < 300 ? ' without a valid answer' : '';
 }
 
 function isRetryable(status: number): boolean {

@@ -131,7 +131,8 @@ async function machinesOf(
   const selectors = Object.entries(labels ?? {}).map(([key, value]) => ({ key, value }));
   const selected = selectors.length === 0 ? [] : await selectedMachines(context, selectors, principal.machineIds);
   if (selected.length > 0) return selected;
-  throw invalid([{ location: 'body.selector.labels', message: 'must select at least one machine' }]);
+  const reason = selectors.length === 0 ? 'there is no label' : 'no machine of yours has all of these labels';
+  throw invalid([{ location: 'body.selector.labels', message: `must select at least one machine: ${reason}` }]);
 }
 
 function listRoute(app: App, context: HttpContext): void {
