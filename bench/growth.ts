@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { Deployment } from '../test/helpers/harness.ts';
+import { SEARCHED } from './floors/filled-database.ts';
 import { type Requests, requestsTo } from './requests.ts';
 import { percentile, say, TINY } from './rounds.ts';
 
@@ -109,6 +110,7 @@ function grow(from: number, to: number): void {
         .run(values);
     }
   })();
+  database.exec(SEARCHED);
   database.close();
 }
 

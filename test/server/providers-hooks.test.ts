@@ -186,9 +186,9 @@ test.each([
   [409, 'x', { ok: false, retryable: true }],
   [429, 'x', { ok: false, retryable: true }],
   [503, 'x', { ok: false, retryable: true }],
-  [200, 'rubbish', { ok: false, retryable: false }],
+  [200, 'x', { ok: false, retryable: false, message: 'the endpoint answered 200 without a valid answer: x' }],
   [404, 'x', { ok: false, retryable: false }],
-  [307, '', { ok: false, retryable: false }],
+  [307, '', { ok: false, message: 'the endpoint answered 307, a redirect, which is not followed' }],
 ])('an endpoint that answers %i without a valid answer is an error', async (status, body, expected) => {
   const url = await endpoint((_incoming, response) => {
     response.writeHead(status, { location: 'http://127.0.0.1:1/' }).end(body);

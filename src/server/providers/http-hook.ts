@@ -44,7 +44,8 @@ function answerOf(status: number, text: string | undefined): ProviderAnswer {
   const answer = readAnswer(text);
   if (answer !== undefined) return answer;
   if (status === 202) return { ok: true, state: 'pending' };
-  return failure(`the endpoint answered ${status}${hintOf(status)}: ${text}`, isRetryable(status));
+  const body = text === '' ? '' : `: ${text}`;
+  return failure(`the endpoint answered ${status}${hintOf(status)}${body}`, isRetryable(status));
 }
 
 /** Says what is wrong about an answer whose status does not. */
