@@ -41,7 +41,7 @@ const DELETIONS = [
   'UPDATE execution_keys SET highest_deleted = max(highest_deleted, ?)',
   'DELETE FROM executions WHERE id = ?',
 ];
-/** Deletes a span of keys if no execution of it is left. */
+/** Deletes the span of a deleted execution from what lists search by, if no execution of it is left. */
 const DELETE_SPAN = `DELETE FROM succeeded_spans WHERE span = $span AND NOT EXISTS
   (SELECT 1 FROM executions e WHERE e.id >= $span * ${SPAN_KEYS} AND e.id < ($span + 1) * ${SPAN_KEYS})`;
 
@@ -52,8 +52,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
      FROM executions e CROSS JOIN requests r ON r.execution_id = e.id
      WHERE e.completed_at < ? ORDER BY e.completed_at LIMIT ?`,
   );
-  const deletions = DELETIONS.map((sql) => db.prepare(sql));
-  const deleteSpan = db.prepare<[{ span: number }]>(DELETE_SPAN);
+  const deletions = prepareDeletions(db);
   const pending = db.prepare<[], number | null>('SELECT min(execution_id) FROM pending_purge').pluck();
   const log = db.prepare<[number], Left>(
     `SELECT v.sequence, v.chunk_id, coalesce(octet_length(c.bytes), 0) AS bytes
@@ -71,8 +70,7 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     for (const execution of finished.all(before, limit)) {
       bytes += execution.bytes;
       if (deleted > 0 && bytes > DELETE_BYTES) break;
-      for (const deletion of deletions) deletion.run(execution.id);
-      deleteSpan.run({ span: spanOf(execution.id) });
+      for (const deletion of deletions) deletion(execution.id);
       deleted += 1;
     }
     return deleted;
@@ -132,6 +130,16 @@ export function retentionMethods({ db, write, chunks, tails }: Context): Methods
     },
     usedBytes: () => read(() => sizeOf(db).usedBytes),
   };
+}
+
+/** Returns what deletes a finished execution, by its key. */
+function prepareDeletions(db: Context['db']): ((execution: number) => unknown)[] {
+  const statements = DELETIONS.map((sql) => db.prepare<[number]>(sql));
+  const deleteSpan = db.prepare<[{ span: number }]>(DELETE_SPAN);
+  return [
+    ...statements.map((statement) => (execution: number) => statement.run(execution)),
+    (execution) => deleteSpan.run({ span: spanOf(execution) }),
+  ];
 }
 
 /** Clears pieces of deleted artifacts. False if there are none. */

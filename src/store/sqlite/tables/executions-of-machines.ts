@@ -61,27 +61,17 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
     return isComplete ? keys : undefined;
   }
 
-  /** Returns the selected machines that have an execution, each with the key of its newest one (SQL), the newest first. */
-  function newestOf({ key, text, values }: SelectedMachines, newest: string, parameters: object[]): Newest[] {
-    return statements
-      .rows<unknown[], { machine: number; newest: number | null }>(
-        `SELECT ${key} AS machine, (${newest}) AS newest FROM ${text}`,
-      )
-      .all(...values, ...parameters)
-      .flatMap(({ machine, newest }) => (newest === null ? [] : [{ machine, newest }]))
-      .toSorted((a, b) => b.newest - a.newest);
-  }
-
   /** Looks up the newest execution of each machine, and then the others of those machines that can have one among the newest `limit`. */
   function lookUp(selected: SelectedMachines, query: Query): number[] {
     const { status, after } = query;
     // The row of a machine names its newest execution of any status. Most have succeeded.
     if (after === NEWEST && (status === undefined || status === 'succeeded')) {
       const newest = `SELECT newest_execution FROM machines WHERE id = ${selected.key}`;
-      const keys = keysAmong(newestOf(selected, newest, []), query);
+      const keys = keysAmong(newestOf(statements, selected, { newest, parameters: [] }), query);
       if (keys !== undefined) return keys;
     }
-    return keysAmong(newestOf(selected, selectNewestKey(selected.key, status), [{ after }]), query) ?? [];
+    const newest = selectNewestKey(selected.key, status);
+    return keysAmong(newestOf(statements, selected, { newest, parameters: [{ after }] }), query) ?? [];
   }
 
   /** The newest keys of these machines. Undefined if executions that are not listed are newer than them on too many machines. */
@@ -132,4 +122,19 @@ export function prepareKeysOfMachines(db: Database, conditionOf: ConditionOf): (
 interface Newest {
   machine: number;
   newest: number;
+}
+
+/** Returns the selected machines that have an execution, each with the key `newest` (SQL) of its newest one, the newest first. */
+function newestOf(
+  statements: StatementCache,
+  { key, text, values }: SelectedMachines,
+  { newest, parameters }: { newest: string; parameters: object[] },
+): Newest[] {
+  return statements
+    .rows<unknown[], { machine: number; newest: number | null }>(
+      `SELECT ${key} AS machine, (${newest}) AS newest FROM ${text}`,
+    )
+    .all(...values, ...parameters)
+    .flatMap((row) => (row.newest === null ? [] : [{ machine: row.machine, newest: row.newest }]))
+    .toSorted((a, b) => b.newest - a.newest);
 }
