@@ -17,6 +17,7 @@ import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { backUp, restore } from '../../../src/server/operations/backup.ts';
 import { BackupError } from '../../../src/store/sqlite/backup/backup.ts';
+import { appendDigest, takeDigest } from '../../../src/store/sqlite/backup/digest.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/store.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { connectMachine, createExecution, end } from '../../store/sqlite/place.ts';
@@ -157,16 +158,48 @@ test('a file that is not a backup, or a damaged one, is refused before anything 
   await untouched.close();
 });
 
+test('a backup with one changed byte is refused, wherever that byte is', async () => {
+  const store = running();
+  await connectMachine(store);
+  await createExecution(store, 'precious');
+  await backUp({ dataDir, to, now: 1 });
+  await store.close();
+  const whole = readFileSync(to);
+  const places = [whole.indexOf('precious'), whole.indexOf('sealing'), whole.length - 2, whole.length - 80];
+  for (const at of [...places, whole.length - 1]) {
+    const flipped = Buffer.from(whole);
+    flipped.writeUInt8(flipped.readUInt8(at) ^ 1, at);
+    writeFileSync(to, flipped);
+    expect(() => restore({ dataDir, from: to, force: true, now: 2 }), `byte ${at}`).toThrow(`${to} is damaged`);
+  }
+  writeFileSync(to, whole.subarray(0, whole.lastIndexOf('execplane-backup-sha256')));
+  expect(() => restore({ dataDir, from: to, force: true, now: 2 })).toThrow(`${to} is damaged`);
+  writeFileSync(to, whole);
+  expect(restore({ dataDir, from: to, force: true, now: 2 })).toMatchObject({ digestChecked: true });
+});
+
+test('a backup of an older version has no digest, and is restored', async () => {
+  await running().close();
+  await backUp({ dataDir, to, now: 1 });
+  takeDigest(to);
+  const db = new Sqlite(to);
+  db.exec('ALTER TABLE backup DROP COLUMN digest');
+  db.close();
+  expect(restore({ dataDir, from: to, force: true, now: 2 })).toMatchObject({ digestChecked: false, madeAt: 1 });
+});
+
 test.each(['../planted', '/tmp/execplane-planted', 'execplane.db', 'sub/key'])(
   'a backup that contains a file called %s is not restored, and nothing of it is written',
   async (name) => {
     await running().close();
     await backUp({ dataDir, to, now: 1 });
+    takeDigest(to);
     const db = new Sqlite(to);
     db.prepare('INSERT INTO backup_files (name, content) VALUES (?, ?)').run(name, Buffer.from('planted'));
     db.close();
+    appendDigest(to);
     const target = join(dir, 'target');
-    expect(() => restore({ dataDir: target, from: to, force: false, now: 2 })).toThrow(BackupError);
+    expect(() => restore({ dataDir: target, from: to, force: false, now: 2 })).toThrow(/no backup contains/);
     expect(readdirSync(target)).toEqual(['execplane.db.lock']);
     expect(existsSync(join(target, name))).toBe(false);
   },

@@ -25,16 +25,29 @@ export async function restoreCommand(): Promise<Command> {
       (from: string, { force = false, json, ...settings }: { dataDir?: string; force?: boolean; json?: true }) => {
         const { dataDir } = readServerConfig(settings);
         const report = restored({ dataDir, from, force, now: Date.now() }, restore);
-        const { madeAt, version, counts, abandoned, replaced } = report;
+        const { madeAt, version, counts, digestChecked, abandoned, replaced } = report;
         const made = new Date(madeAt).toISOString();
         if (json) {
-          printJson({ data_dir: dataDir, made_at: made, version, rows: counts, abandoned, replaced });
+          printJson({
+            data_dir: dataDir,
+            made_at: made,
+            version,
+            rows: counts,
+            digest_checked: digestChecked,
+            abandoned,
+            replaced,
+          });
           return;
         }
         const { executions = 0, machines = 0 } = counts;
         print(
           `${dataDir} is restored to its state of ${made} and verified: ${executions} executions, ${machines} machines.\n`,
         );
+        if (!digestChecked) {
+          print(
+            'The backup is of an older version, without a digest: a value in it that was changed is not noticed.\n',
+          );
+        }
         if (abandoned > 0) print(`${abandoned} executions that were waiting then have ended as agent_lost.\n`);
         if (replaced !== undefined) print(`The previous data is in ${replaced}.\n`);
       },

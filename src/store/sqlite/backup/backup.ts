@@ -8,6 +8,7 @@ import Sqlite from 'better-sqlite3';
 import { flush } from '../../../node/atomic-file.ts';
 import { errorCode } from '../../../node/error-code.ts';
 import type { Database } from '../file/database.ts';
+import { appendDigest } from './digest.ts';
 
 /** The backup or restore is not possible. The message names the remedy. */
 export class BackupError extends Error {
@@ -24,14 +25,14 @@ export interface CompanionFile {
 export type RowCounts = Readonly<Record<string, number>>;
 
 const TABLES = `
-  CREATE TABLE backup (made_at INTEGER NOT NULL, version TEXT NOT NULL, counts TEXT NOT NULL) STRICT;
+  CREATE TABLE backup (made_at INTEGER NOT NULL, version TEXT NOT NULL, counts TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
   CREATE TABLE backup_files (name TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;`;
 /** Pages copied in one turn of the event loop. */
 const PAGES_A_STEP = 4096;
 
 /**
- * Copies the database `from` with `files` into the new file `to` (0600), and reopens it to check that it is complete. Throws BackupError
- * if there is no database, if `to` exists, or if the copy is not correct.
+ * Copies the database `from` with `files` into the new file `to` (0600), reopens it to check that it is complete, and adds its digest. Throws
+ * BackupError if there is no database, if `to` exists, or if the copy is not correct.
  */
 export async function backUpDatabase(p: {
   from: string;
@@ -51,6 +52,7 @@ export async function backUpDatabase(p: {
     await source.backup(partial, { progress: () => PAGES_A_STEP });
     addCompanions(partial, counts, p);
     verify(partial, counts);
+    appendDigest(partial);
     putInPlace(partial, p.to);
     return counts;
   } catch (cause) {
@@ -75,15 +77,15 @@ export function countRows(db: Database): RowCounts {
   );
 }
 
-/** Throws BackupError if the database at `path` is damaged or does not have these rows. */
-export function verify(path: string, counts: RowCounts): void {
+/** Throws BackupError, which names `name`, if the database at `path` is damaged or does not have these rows. */
+export function verify(path: string, counts: RowCounts, name = path): void {
   const db = openExisting(path);
   try {
     const problem = problemOf(db) ?? missing(countRows(db), counts);
-    if (problem !== undefined) throw new BackupError(`${path} is damaged: ${problem}`);
+    if (problem !== undefined) throw new BackupError(`${name} is damaged: ${problem}`);
   } catch (cause) {
     if (cause instanceof BackupError) throw cause;
-    throw new BackupError(`${path} is damaged: ${(cause as Error).message}`, { cause });
+    throw new BackupError(`${name} is damaged: ${(cause as Error).message}`, { cause });
   } finally {
     db.close();
   }
@@ -128,7 +130,7 @@ function addCompanions(
     db.pragma('journal_mode = DELETE');
     db.transaction(() => {
       db.exec(TABLES);
-      db.prepare('INSERT INTO backup (made_at, version, counts) VALUES (?, ?, ?)').run(
+      db.prepare(`INSERT INTO backup (made_at, version, counts, digest) VALUES (?, ?, ?, 'sha256')`).run(
         p.now,
         p.version,
         JSON.stringify(counts),

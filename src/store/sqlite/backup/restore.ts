@@ -1,6 +1,7 @@
 /** Turns a backup into a database that a server may open. */
 import { chmodSync, copyFileSync } from 'node:fs';
 import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
+import { takeDigest } from './digest.ts';
 import { type Database, openDatabase } from '../file/database.ts';
 import { abandonWaiting } from '../../../core/decisions/restore.ts';
 import { createEventLog } from '../tables/event-log.ts';
@@ -18,6 +19,8 @@ export interface Unpacked {
   version: string;
   files: CompanionFile[];
   counts: RowCounts;
+  /** Whether the backup has a digest, which is then right. Older backups have none. */
+  digestChecked: boolean;
   /** Executions that waited when the backup was made, and have now ended. */
   abandoned: number;
 }
@@ -27,10 +30,16 @@ export interface Unpacked {
  * may have run after the backup was made, and no execution runs twice. Throws BackupError, SchemaTooNewError.
  */
 export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
-  const { madeAt, version, counts } = readLabel(from);
-  verify(from, JSON_COLUMN.counts('counts', counts));
+  const { madeAt, version, counts, digest } = readLabel(from);
   copyFileSync(from, to);
   chmodSync(to, 0o600);
+  const found = takeDigest(to);
+  if (found === 'wrong' || (found === 'absent' && digest !== undefined)) {
+    throw new BackupError(
+      `${from} is damaged: its bytes have changed since the backup was made (the SHA-256 at its end is ${found})`,
+    );
+  }
+  verify(to, JSON_COLUMN.counts('counts', counts), from);
   const db = openDatabase(to);
   let unpacked: Unpacked;
   try {
@@ -38,7 +47,7 @@ export function unpackBackup({ from, to, now }: { from: string; to: string; now:
     db.exec('DROP TABLE backup_files; DROP TABLE backup');
     migrate(db, now);
     const abandoned = abandonAll(db, now);
-    unpacked = { madeAt, version, files, abandoned, counts: countRows(db) };
+    unpacked = { madeAt, version, files, digestChecked: found === 'right', abandoned, counts: countRows(db) };
   } finally {
     db.close();
   }
@@ -51,12 +60,14 @@ interface Label {
   version: string;
   /** JSON. */
   counts: string;
+  /** Names the kind of digest at the end of the file. Undefined in a backup that was made without one. */
+  digest?: string;
 }
 
 function readLabel(from: string): Label {
   const db = openExisting(from);
   try {
-    const label = db.prepare<[], Label>('SELECT made_at AS madeAt, version, counts FROM backup').get();
+    const label = db.prepare<[], Label>('SELECT *, made_at AS madeAt FROM backup').get();
     if (label === undefined) throw new Error('it has no label');
     return label;
   } catch (cause) {
