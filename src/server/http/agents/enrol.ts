@@ -47,12 +47,17 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         body: EnrolRequestSchema,
         response: { 200: EnrolResponseSchema },
       },
-      // A malformed request counts too. Once the limit is passed, it is refused without further work.
+      // Every attempt counts before its body is read, whatever the body is.
+      onRequest: async (request) => limit.enter(clientAddress(request), deps.now()),
+      // Once the limit is passed, a malformed request is refused without further work.
       preValidation: async (request) => {
-        const [source, now] = [clientAddress(request), deps.now()];
-        limit.enter(source, now);
-        const retryAfterMs = limit.waitMs(source, now);
+        const retryAfterMs = limit.waitMs(clientAddress(request), deps.now());
         if (retryAfterMs > 0 && !mayBeGood(request.body)) throw new ApiError('RATE_LIMITED', { retryAfterMs });
+      },
+      // So is a body that is not JSON, or too large: those are refused before preValidation.
+      errorHandler: (error, request) => {
+        const retryAfterMs = limit.waitMs(clientAddress(request), deps.now());
+        throw retryAfterMs > 0 && !(error instanceof ApiError) ? new ApiError('RATE_LIMITED', { retryAfterMs }) : error;
       },
     },
     async (request) => {

@@ -28,7 +28,8 @@ async function openEnrolment() {
     credentialChanged: (machineId) => plane.control.credentialChanged(machineId),
   });
   onTestFinished(() => app.close());
-  const enrol = (body: object) => app.inject({ method: 'POST', url: AGENT_PATHS.enrol, payload: body });
+  const enrol = (body: object | string, type = 'application/json') =>
+    app.inject({ method: 'POST', url: AGENT_PATHS.enrol, payload: body, headers: { 'content-type': type } });
   const token = async (parts: Partial<JoinToken> = {}): Promise<string> => {
     const secret = `xpj_${randomBytes(16).toString('base64url')}`;
     const now = Date.now();
@@ -109,6 +110,18 @@ test('simultaneous failures count like successive ones, and a valid token still 
   expect([count(401), count(429)]).toEqual([20, 70]);
   const good = await enrol({ join_token: await token(), credential: credential() });
   expect(good.statusCode).toBe(200);
+});
+
+test.each([
+  ['is not JSON', '{', 'application/json', 400],
+  ['is of another media type', 'join_token=x', 'application/x-www-form-urlencoded', 415],
+  ['is too large', 'x'.repeat(20_000), 'application/json', 413],
+])('a body that %s counts as a failure, too', async (_what, body, type, status) => {
+  const { enrol, token } = await openEnrolment();
+  for (let tried = 0; tried < 20; tried += 1) expect((await enrol(body, type)).statusCode).toBe(status);
+  expect((await enrol(body, type)).json()).toMatchObject({ error_code: 'RATE_LIMITED' });
+  expect((await enrol({ join_token: 'xpj_guess', credential: credential() })).statusCode).toBe(429);
+  expect((await enrol({ join_token: await token(), credential: credential() })).statusCode).toBe(200);
 });
 
 test('a malformed request counts as a failure, and above the limit it is not even validated', async () => {
