@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import type { Capacity } from '../../core/protocol.ts';
 import { errorCode } from '../../node/error-code.ts';
 import type { Attach, LinkToRunner, RunnerToLink } from './frames.ts';
@@ -122,12 +123,28 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
 
 const ATTACH_TIMEOUT_MS = 10_000;
 
+function unusable(file: string, error: Error): string {
+  const code = errorCode(error);
+  if (code !== 'EACCES' && code !== 'EPERM')
+    return `the socket of the runner, ${file}, cannot be used: ${error.message}`;
+  return `the socket of the runner, ${file}, is closed to this user (${code}): it belongs to another user, or its mode was changed. Use the user of the agent. If no agent made this file, remove it.`;
+}
+
+function silent(file: string): string {
+  return `nothing answers on ${file}: the runner hangs, or another program listens there. Find the program with "ss -xlp", end it, and remove the file.`;
+}
+
 /**
  * Connects to the runner of `dir` and attaches. Undefined if none listens, or if it is just leaving: it then closes without an answer,
  * and a new runner finds the directory free. Throws AttachRefusedError if the runner refuses this link.
  */
 export async function attachToRunner(dir: string, attach: Attach): Promise<RunnerSocket | undefined> {
-  const runner = await withShortPath(dir, 'runner.sock', RunnerSocket.open);
+  const file = join(dir, 'runner.sock');
+  const runner = await withShortPath(dir, 'runner.sock', (path) =>
+    RunnerSocket.open(path).catch((cause: Error) => {
+      throw new Error(unusable(file, cause), { cause });
+    }),
+  );
   if (runner === undefined) return undefined;
   return new Promise((resolve, reject) => {
     const leaving = () => {
@@ -140,7 +157,7 @@ export async function attachToRunner(dir: string, attach: Attach): Promise<Runne
       runner.detach();
       reject(error);
     };
-    const timer = setTimeout(() => fail(new Error('the runner does not answer on its socket')), ATTACH_TIMEOUT_MS);
+    const timer = setTimeout(() => fail(new Error(silent(file))), ATTACH_TIMEOUT_MS);
     runner.once('close', leaving);
     runner.once('frame', (frame) => {
       if (frame.type === 'attach_refused') return fail(new AttachRefusedError(frame.reason));

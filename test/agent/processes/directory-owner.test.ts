@@ -1,6 +1,8 @@
 /** Commands of root do not trust files that the agent's user wrote into the state directory. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
 import {
   chmodSync,
   chownSync,
@@ -58,6 +60,19 @@ test.runIf(root)('the pid of another user\'s process is ignored, and "agent stop
   expect(processRow(victim.pid ?? 0)?.ended).toBe(false);
   victim.kill('SIGKILL');
   await once(victim, 'exit');
+});
+
+test.runIf(root)('"agent stop" names a socket that root has planted, and says what to do', async () => {
+  const planted = createServer().listen(join(dir, 'runner.sock'));
+  onTestFinished(() => void planted.close());
+  await once(planted, 'listening');
+  chmodSync(join(dir, 'runner.sock'), 0o600);
+  const stop = spawn(process.execPath, [MAIN, 'agent', 'stop', '--agent-dir', dir], { stdio: 'pipe' });
+  const [stderr, [code]] = await Promise.all([text(stop.stderr), once(stop, 'exit')]);
+  expect(stderr).toMatch(
+    /^execplane: the socket of the runner, .*runner\.sock, is closed to this user \(EACCES\): .*remove it\.\n$/,
+  );
+  expect(code).toBe(1);
 });
 
 test.runIf(root)('root acts as the owner of the directory: a planted link reaches no file of root', () => {
