@@ -50,7 +50,7 @@ export function readClientConfig(flags: Environment, env: Environment = environm
   const settings = new Settings(flags, env, login);
   const url = settings.url() ?? new URL(DEFAULT_URL);
   // A stored key is only for the server that it was stored for.
-  const kept = login !== undefined && new URL(login.url).origin === url.origin ? login : undefined;
+  const kept = login !== undefined && addressOf(new URL(login.url)) === addressOf(url) ? login : undefined;
   const givenCa = settings.given('caFile', 'CA_FILE');
   const ca = givenCa === undefined ? readCa(kept?.caFile, `ca_file in ${loginFile(env)}`) : readCa(givenCa);
   const apiKey = settings.apiKey() ?? kept?.apiKey ?? (isLoopback(url.hostname) ? readAdminKey(settings) : undefined);
@@ -61,6 +61,11 @@ export function readClientConfig(flags: Environment, env: Environment = environm
     });
   }
   return { url, apiKey, ...(ca === undefined ? {} : { ca }), ...(env['EXECPLANE_COMPLETING'] ? { attempts: 1 } : {}) };
+}
+
+/** Returns the address of a server without what does not distinguish it. Another path of a host may lead to another server. */
+function addressOf({ origin, pathname }: URL): string {
+  return origin + pathname.replace(/\/$/, '');
 }
 
 /** Reads the login. Errors in it are ignored if flags or variables name both server and key. */

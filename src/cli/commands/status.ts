@@ -20,8 +20,7 @@ export function statusCommand(): Command {
         machines += 1;
         if (status.phase === 'running') connected += 1;
       }
-      const { origin } = new URL(client.url);
-      if (flags.json) printJson({ url: origin, ready: true, machines, connected });
-      else print(`${origin} is ready; ${connected} of ${machines} machines are online.\n`);
+      if (flags.json) printJson({ url: client.url, ready: true, machines, connected });
+      else print(`${client.url} is ready; ${connected} of ${machines} machines are online.\n`);
     });
 }

@@ -88,12 +88,16 @@ function hintForUnexpected({ location, mismatch }: UnexpectedAnswerError): strin
   return 'Another program, or a proxy in front of the server, answers at this address. Check EXECPLANE_URL.';
 }
 
-function hintFor({ status, code, path }: RefusedError): string | undefined {
+function hintFor({ status, code, path, prefix }: RefusedError): string | undefined {
   if (status === 401) return 'Check EXECPLANE_API_KEY, or run "execplane login".';
   if (code === 'EXECUTION_NOT_FINISHED') return 'Follow it with "execplane executions logs -f".';
   if (code === 'AUTH_SCOPE_FORBIDDEN')
     return 'Use a key with the scope: "execplane keys ls" shows the scopes of each key.';
-  return status === 404 ? `List what exists with "execplane ${listFor(path)}".` : undefined;
+  if (status !== 404) return undefined;
+  const list = `List what exists with "execplane ${listFor(path)}".`;
+  return prefix === ''
+    ? list
+    : `${list} If that fails too, the address of the server (EXECPLANE_URL) is wrong: its path ${prefix} is right only if a proxy maps it to the server.`;
 }
 
 /** Returns the command that lists the objects of the kind that was not found. */

@@ -39,16 +39,20 @@ export class RefusedError extends ExecplaneError {
   readonly details: Readonly<Record<string, string>>;
   /** The fields that the server refused (422). */
   readonly fields: readonly FieldError[];
-  /** The path of the request. */
+  /** The path of the request, after the address of the server. */
   readonly path: string;
+  /** The path in the address of the server, such as `/prefix`. Empty if it has none. */
+  readonly prefix: string;
   /** Identifies the request in the log of the server. */
   readonly requestId: string | undefined;
 
-  constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string) {
+  constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string, base: string) {
     const fields = body.errors ?? [];
     const lines = fields.map(({ location, message }) => `\n  ${location}: ${message}`).join('');
     super(`${body.message ?? body.detail ?? withoutMessage(response.status)}${lines}`);
     const { status, headers } = response;
+    this.prefix = new URL(base).pathname.replace(/\/$/, '');
+    if (status === 404 && this.prefix !== '') this.message += ` (${base}${path})`;
     this.status = status;
     this.code = body.error_code as ApiErrorCode | undefined;
     this.retryable = shouldRetry(headers) ?? body.retryable ?? (status >= 500 || status === 429 || status === 408);
@@ -124,14 +128,14 @@ export class OutputTruncatedError extends ExecplaneError {
 /** Reads a refusal. Without a complete body, only the status is used. */
 export async function readRefusal(
   response: Response,
-  origin: string,
+  base: string,
   path: string,
 ): Promise<RefusedError | UnexpectedAnswerError> {
   const text = await response.text().catch(() => '');
   const body: ErrorBody | undefined = parseObject(text);
   const foreign = response.status < 400 || (body === undefined && response.headers.has('content-type'));
-  if (foreign) return new UnexpectedAnswerError(response, { origin });
-  return new RefusedError(response, body ?? {}, path);
+  if (foreign) return new UnexpectedAnswerError(response, { origin: base });
+  return new RefusedError(response, body ?? {}, path, base);
 }
 
 /** Whether the same request may succeed soon. */

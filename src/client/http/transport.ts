@@ -129,7 +129,7 @@ export class Transport {
     try {
       const response = await send(this.#url(path, call.query), { ...request, signal });
       if (response.ok) return await read(response);
-      throw await readRefusal(response, this.origin, path);
+      throw await readRefusal(response, this.base, path);
     } catch (cause) {
       if (cause instanceof ExecplaneError && cause !== timeout.signal.reason) throw cause;
       throw new UnreachableError(this.origin, { cause });

@@ -43,6 +43,17 @@ describe('retries', () => {
     expect(server.asked.map(({ headers }) => headers['idempotency-key'])).toEqual(['key-1', 'key-1', 'key-2']);
   });
 
+  test('an address with a path is a prefix, and a 404 names the whole address', async () => {
+    const server = await scriptedServer(json(TOKEN), json({ detail: 'The resource does not exist.' }, 404));
+    const client = new Execplane({ url: `${server.url}/execplane/`, apiKey: 'xpk_test' });
+    await client.joinTokens.create();
+    expect(server.asked[0]?.path).toBe('/execplane/v1/join-tokens');
+    await expect(client.machines.get('dm-one')).rejects.toMatchObject({
+      prefix: '/execplane',
+      message: `The resource does not exist. (${server.url}/execplane/v1/machines/dm-one)`,
+    });
+  });
+
   test('a refusal that is not retryable is not sent again', async () => {
     const refusal = {
       error_code: 'INVALID_STATE',

@@ -136,6 +136,7 @@ const NO_COMMON_VERSION =
 const REFUSALS: Readonly<Record<number, string>> = {
   401: REVOKED,
   403: 'the server refuses this agent (403): it may require a client certificate (EXECPLANE_TLS_CERT); trying again slowly',
+  404: 'there is no server of Execplane at this address (404): check EXECPLANE_URL, and its path if it has one; trying again',
   426: NO_COMMON_VERSION,
   [CLOSE.revoked]: REVOKED,
   [CLOSE.removed]: REVOKED,

@@ -86,6 +86,11 @@ async function ask(body: EnrolRequest, options: EnrolOptions): Promise<string | 
   const { detail } = await readRefusal(response);
   const failure = `HTTP ${status}: ${detail}`;
   if (status >= 500 || status === 408 || status === 429) return { failure };
+  if (status === 404) {
+    throw new EnrolRefusedError(
+      `there is no server of Execplane at ${options.url.href} (${failure}): set EXECPLANE_URL to its address. A path in it is right only if a proxy maps it to the server.`,
+    );
+  }
   const hint = status === 409 ? '' : ' Make a new one with "execplane tokens create".';
   throw new EnrolRefusedError(`${options.url.origin} refuses the join token (${failure}).${hint}`);
 }
