@@ -127,13 +127,19 @@ function stdinOf(body: CreateExecution, errors: FieldError[]): Stdin {
   }
   if (body.stdin === undefined) return { mode: 'none' };
   if (body.stdin_encoding !== 'base64') return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'utf8') };
-  if (!isBase64(body.stdin)) errors.push({ location: 'body.stdin', message: 'must be base64' });
-  return { mode: 'fixed', bytes: Buffer.from(body.stdin, 'base64') };
+  const bytes = Buffer.from(body.stdin, 'base64');
+  if (!isBase64Of(bytes, body.stdin)) errors.push({ location: 'body.stdin', message: 'must be base64' });
+  return { mode: 'fixed', bytes };
 }
 
-/** Whether a text is base64 with padding (RFC 4648 §4). Buffer.from would ignore other characters. */
-function isBase64(text: string): boolean {
-  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+/**
+ * Whether a text, from which Buffer.from decoded `bytes`, is base64 with padding (RFC 4648 §4). Buffer.from takes - and _ as well, reads only
+ * the low byte of other characters, and ignores the rest, so that the bytes are too few. A regular expression takes 20 ms for 16 MiB.
+ */
+function isBase64Of(bytes: Buffer, text: string): boolean {
+  const padding = text.endsWith('==') ? 2 : Number(text.endsWith('='));
+  const isPlain = Buffer.byteLength(text) === text.length && !text.includes('-') && !text.includes('_');
+  return isPlain && bytes.length === (text.length / 4) * 3 - padding;
 }
 
 function isPlainUrl(text: string): boolean {
