@@ -33,9 +33,11 @@ export async function doctorCommand(): Promise<Command> {
   const present: Record<Side, (flags: Flags) => boolean> = {
     server: (flags) => {
       const { databaseUrl, dataDir } = server.readServerConfig(flags, settingsOf('server'));
-      return databaseUrl !== undefined || existsSync(join(dataDir, 'execplane.db'));
+      // A directory that was named is examined, whatever it is.
+      return databaseUrl !== undefined || flags['dataDir'] !== undefined || existsSync(join(dataDir, 'execplane.db'));
     },
     agent: (flags) =>
+      flags['agentDir'] !== undefined ||
       existsSync(join(resolve(agent.readAgentConfig(flags, settingsOf('agent')).dir), 'credential.json')),
   };
   return addSettingOptions(new Command('doctor'), server.SERVER_SETTINGS, agent.AGENT_SETTINGS)

@@ -1,5 +1,6 @@
 /** `execplane doctor` on a host with a server and an agent, and its findings when one of them is stopped. */
-import { chmodSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli, Deployment, type Settings } from '../../../helpers/harness.ts';
 
@@ -45,6 +46,16 @@ test('doctor finds no fault in a healthy server and agent', async () => {
   expect(stdout).toMatch(/^ok {4}agent authentication: the credential is accepted\.$/m);
   // The check does not disturb the runner.
   expect(deployment.agent.log).not.toContain('the connection ended');
+});
+
+test('doctor examines a directory that a flag names, also if it is a file or missing', async () => {
+  const file = join(deployment.dir, 'a-file');
+  writeFileSync(file, '');
+  const missing = join(deployment.dir, 'missing');
+  for (const named of [file, missing]) {
+    expect((await findings('--data-dir', named)).failed).toContain('data directory');
+  }
+  expect((await findings('--agent-dir', missing)).failed).toContain('agent directory');
 });
 
 test('doctor reports a missing link, and exits with 1', async () => {
