@@ -162,14 +162,6 @@ describe('an answer that is not from a server of Execplane', () => {
     expect(server.asked).toHaveLength(1);
   });
 
-  test('an address with a path that no proxy maps to the server', async () => {
-    const url = `${deployment.server.url}/prefix`;
-    const { code, stderr } = await cli(['machines', 'ls'], settings({ EXECPLANE_URL: url }));
-    expect(stderr).toContain(`does not exist. (${url}/v1/machines`);
-    expect(stderr).toContain('its path /prefix is right only if a proxy maps it to the server');
-    expect(code).toBe(1);
-  });
-
   test('a create whose answer was cut is sent again with its idempotency key, and runs once', async () => {
     const target = new URL(deployment.server.url);
     let posts = 0;

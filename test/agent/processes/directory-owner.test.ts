@@ -62,18 +62,21 @@ test.runIf(root)('the pid of another user\'s process is ignored, and "agent stop
   await once(victim, 'exit');
 });
 
-test.runIf(root)('"agent stop" names a socket that root has planted, and says what to do', async () => {
-  const planted = createServer().listen(join(dir, 'runner.sock'));
-  onTestFinished(() => void planted.close());
-  await once(planted, 'listening');
-  chmodSync(join(dir, 'runner.sock'), 0o600);
-  const stop = spawn(process.execPath, [MAIN, 'agent', 'stop', '--agent-dir', dir], { stdio: 'pipe' });
-  const [stderr, [code]] = await Promise.all([text(stop.stderr), once(stop, 'exit')]);
-  expect(stderr).toMatch(
-    /^execplane: the socket of the runner, .*runner\.sock, is closed to this user \(EACCES\): .*remove it\.\n$/,
-  );
-  expect(code).toBe(1);
-});
+test.runIf(root)(
+  'a socket that root has planted is named by the command that stops the agent, with what to do',
+  async () => {
+    const planted = createServer().listen(join(dir, 'runner.sock'));
+    onTestFinished(() => void planted.close());
+    await once(planted, 'listening');
+    chmodSync(join(dir, 'runner.sock'), 0o600);
+    const stop = spawn(process.execPath, [MAIN, 'agent', 'stop', '--agent-dir', dir], { stdio: 'pipe' });
+    const [stderr, [code]] = await Promise.all([text(stop.stderr), once(stop, 'exit')]);
+    expect(stderr).toMatch(
+      /^execplane: the socket of the runner, .*runner\.sock, is closed to this user \(EACCES\): .*remove it\.\n$/,
+    );
+    expect(code).toBe(1);
+  },
+);
 
 test.runIf(root)('root acts as the owner of the directory: a planted link reaches no file of root', () => {
   const target = join(base, 'of-root');

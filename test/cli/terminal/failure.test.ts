@@ -1,7 +1,7 @@
 /** The messages for a server that cannot be reached. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { failureOf } from '../../../src/cli/terminal/failure.ts';
-import { UnreachableError } from '../../../src/client/main.ts';
+import { RefusedError, UnreachableError } from '../../../src/client/main.ts';
 
 beforeEach(() => {
   for (const name of ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY', 'no_proxy', 'NO_PROXY'])
@@ -35,4 +35,13 @@ test('a proxy that cannot be reached is named, not the server', () => {
     'https://execplane.example.com cannot be reached through the proxy proxy.example.com:3128: nothing listens there.',
   );
   expect(hint).toMatch(/^Check the proxy/);
+});
+
+test('a 404 from an address with a path says what such a path needs', () => {
+  const refused = (base: string) =>
+    failureOf(new RefusedError(new Response('', { status: 404 }), { detail: 'No.' }, '/v1/machines', base));
+  expect(refused('https://x.example').hint).toBe('List what exists with "execplane machines ls".');
+  expect(refused('https://x.example/prefix').hint).toContain(
+    'its path /prefix is right only if a proxy maps it to the server',
+  );
 });

@@ -1,4 +1,5 @@
 /** Enrolment: an agent exchanges its join token for a machine id. From then on it authenticates with its own credential. */
+import type { FastifyRequest } from 'fastify';
 import { customAlphabet } from 'nanoid';
 import type { Logger } from 'pino';
 import { ApiError } from '../../../core/errors.ts';
@@ -33,6 +34,8 @@ export interface EnrolDeps {
 /** Adds `POST /agent/v1/enrol`. A repeated request with the same token and credential gets the same answer. */
 export function enrolRoute(app: App, deps: EnrolDeps): void {
   const limit = new FailureLimit({ maxFailures: 20, windowMs: 60_000, addresses: 10_000 });
+  /** For how long the limit refuses a request, ms, as of its arrival. */
+  const waits = new WeakMap<FastifyRequest, number>();
   const overLimit = new ConcurrencyLimiter(1, 100);
   app.post(
     AGENT_PATHS.enrol,
@@ -48,15 +51,19 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         response: { 200: EnrolResponseSchema },
       },
       // Every attempt counts before its body is read, whatever the body is.
-      onRequest: async (request) => limit.enter(clientAddress(request), deps.now()),
+      onRequest: async (request) => {
+        const [source, now] = [clientAddress(request), deps.now()];
+        limit.enter(source, now);
+        waits.set(request, limit.waitMs(source, now));
+      },
       // Once the limit is passed, a malformed request is refused without further work.
       preValidation: async (request) => {
-        const retryAfterMs = limit.waitMs(clientAddress(request), deps.now());
+        const retryAfterMs = waits.get(request) ?? 0;
         if (retryAfterMs > 0 && !mayBeGood(request.body)) throw new ApiError('RATE_LIMITED', { retryAfterMs });
       },
       // So is a body that is not JSON, or too large: those are refused before preValidation.
       errorHandler: (error, request) => {
-        const retryAfterMs = limit.waitMs(clientAddress(request), deps.now());
+        const retryAfterMs = waits.get(request) ?? 0;
         throw retryAfterMs > 0 && !(error instanceof ApiError) ? new ApiError('RATE_LIMITED', { retryAfterMs }) : error;
       },
     },
@@ -64,7 +71,7 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
       if (deps.requireCertificate && !hasClientCertificate(request.raw.socket)) throw withoutCertificate();
       const now = deps.now();
       const source = clientAddress(request);
-      const retryAfterMs = limit.waitMs(source, now);
+      const retryAfterMs = waits.get(request) ?? 0;
       const { join_token: token, credential, machine_id: requestedMachineId, name } = request.body;
       if (requestedMachineId !== undefined && !isMachineId(requestedMachineId)) throw refusedId();
       const enrol = () =>
