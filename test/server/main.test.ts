@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,6 +93,7 @@ test.each([
   ['a file as the data directory', (dataDir: string) => writeFileSync(dataDir, ''), ''],
   ['a malformed database', garbage, 'execplane.db'],
   ['a database that is a directory', directoryAsDatabase, 'execplane.db'],
+  ['a database that is a FIFO', fifoAsDatabase, 'execplane.db'],
 ])(
   '%s stops the start with exit code 2 and a message that names the setting and the file',
   async (_name, prepare, file) => {
@@ -107,6 +109,11 @@ test.each([
 function garbage(dataDir: string): void {
   mkdirSync(dataDir, { mode: 0o700 });
   writeFileSync(join(dataDir, 'execplane.db'), 'not a database'.repeat(1000), { mode: 0o600 });
+}
+
+function fifoAsDatabase(dataDir: string): void {
+  mkdirSync(dataDir, { mode: 0o700 });
+  execFileSync('mkfifo', ['-m', '600', join(dataDir, 'execplane.db')]);
 }
 
 function directoryAsDatabase(dataDir: string): void {

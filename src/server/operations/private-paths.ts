@@ -30,14 +30,15 @@ export function preparePrivateDirectory(dataDir: string): void {
 export function refuseOpenDirectory(dataDir: string): void {
   naming('EXECPLANE_DATA_DIR', () => {
     refuseOpenFile(dataDir, OTHER_USERS, '0700');
-    for (const name of FILES) refuseOpenFile(refuseDirectory(join(dataDir, name)));
+    for (const name of FILES) refuseOpenFile(refuseIrregular(join(dataDir, name)));
   });
 }
 
-/** Returns `path`. Throws ConfigError if it is a directory, because a message about its mode would be misleading. */
-function refuseDirectory(path: string): string {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
-  throw new ConfigError(`${path} cannot be read: it is a directory.`);
+/** Returns `path`. Throws ConfigError if it is a directory, a FIFO or a device: opening it fails later, or waits for ever. */
+function refuseIrregular(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.isFile()) return path;
+  throw new ConfigError(`${path} cannot be read: it is ${found.isDirectory() ? 'a directory' : 'not a regular file'}.`);
 }
 
 /** Throws ConfigError if other users may read the private key of the certificate. */

@@ -133,6 +133,7 @@ test('a FIFO or a directory instead of a backup is refused at once', () => {
   for (const from of [to, dir]) {
     expect(() => restore({ dataDir, from, force: true, now: 2 })).toThrow(/is not a regular file/);
   }
+  expect(() => restore({ dataDir, from: `${to}-missing`, force: true, now: 2 })).toThrow(/does not exist/);
 });
 
 test('a file that is not a backup, or a damaged one, is refused before anything is changed', async () => {

@@ -105,9 +105,9 @@ function missing(found: RowCounts, counts: RowCounts): string | undefined {
 
 /** Opens an existing database to read it. Throws BackupError, also for a FIFO or a device, whose opening could wait for ever. */
 export function openExisting(path: string): Database {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
-    throw new BackupError(`${path} is not a regular file`);
-  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new BackupError(`${path} does not exist`);
+  if (!found.isFile()) throw new BackupError(`${path} is not a regular file`);
   let db: Database | undefined;
   try {
     db = new Sqlite(path, { readonly: true, fileMustExist: true });
