@@ -101,20 +101,22 @@ export function enrolRoute(app: App, deps: EnrolDeps): void {
         { [LOG_KEY.machineId]: machineId, [LOG_KEY.source]: source, [LOG_KEY.again]: enrolled.replacedCredential },
         'machine enrolled',
       );
-      await deps.store.appendAudit({
-        entry: {
-          at: now,
-          actor: `agent:${machineId}`,
-          source,
-          action: 'machine.enrol',
-          machineId,
-          resource: machineId,
-          outcome: 'enrolled',
-        },
-      });
+      await deps.store.appendAudit({ entry: auditEntry(machineId, source, now) });
       return { machine_id: machineId };
     },
   );
+}
+
+function auditEntry(machineId: string, source: string, now: number) {
+  return {
+    at: now,
+    actor: `agent:${machineId}`,
+    source,
+    action: 'machine.enrol',
+    machineId,
+    resource: machineId,
+    outcome: 'enrolled',
+  };
 }
 
 /** Whether a body has the fields of a request that may succeed. Once the limit is passed, only such a body is checked. */
