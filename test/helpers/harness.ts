@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, type MachineClient } from './client.ts';
 import { makeDirectory, removeDirectory } from './directories.ts';
 import { freePort } from './free-port.ts';
+import { prepareDataDirectory } from './new-database.ts';
 import { commandLine, killAll, processesWith, Started, until } from './processes.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -54,7 +55,9 @@ export class ServerUnderTest {
 
   static async start(dir: string, settings: Settings = {}): Promise<ServerUnderTest> {
     const key = `xpk_${randomBytes(32).toString('base64url')}`;
-    const server = new ServerUnderTest(settings['EXECPLANE_DATA_DIR'] ?? join(dir, 'data'), await freePort(), {
+    const dataDir = settings['EXECPLANE_DATA_DIR'] ?? join(dir, 'data');
+    if (settings['EXECPLANE_DATABASE_URL'] === undefined) prepareDataDirectory(dataDir);
+    const server = new ServerUnderTest(dataDir, await freePort(), {
       EXECPLANE_API_KEY: key,
       ...settings,
     });

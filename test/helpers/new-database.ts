@@ -21,6 +21,13 @@ const CODE = ['database.ts', 'migrations.ts'].map((name) => join(ROOT, 'src/stor
 
 let original: string | undefined;
 
+/** Makes the data directory of a server with a new database, unless it exists. */
+export function prepareDataDirectory(dataDir: string): void {
+  if (existsSync(dataDir)) return;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  placeNewDatabase(join(dataDir, 'execplane.db'));
+}
+
 /** Writes a database without rows, of the present schema, to the file `path`. */
 export function placeNewDatabase(path: string): void {
   original ??= findOriginal();

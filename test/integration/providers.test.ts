@@ -1,6 +1,6 @@
-/** The provider of docs/providers.md with real hooks, whose machines are real agents. */
+/** The provider of docs/providers.md with real hooks, whose machines are real agents. Two tests run at a time, since most wait for agents. */
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { test as base, expect, type TestContext } from 'vitest';
 import { makeDirectory, removeDirectory } from '../helpers/directories.ts';
 import { Deployment } from '../helpers/harness.ts';
 import { isAlive, killAll, processesWith, until } from '../helpers/processes.ts';
@@ -12,8 +12,10 @@ interface MachineBody {
   status: { phase: string; reason: string; retryable: boolean; last_error?: string };
 }
 
-/** Starts a server with the provider and these settings of the provider. */
-async function start(settings: Record<string, unknown> = {}) {
+const test = base.concurrent;
+
+/** Starts a server with the provider and these settings of the provider, until the end of the test. */
+async function start({ onTestFinished }: TestContext, settings: Record<string, unknown> = {}) {
   const dir = makeDirectory('provider');
   const provider = new TestProvider(dir);
   const deployment = await Deployment.start({
@@ -54,8 +56,8 @@ type Ground = Awaited<ReturnType<typeof start>>;
 /** The names of the hooks that ran. */
 const operations = ({ provider }: Ground) => provider.runs().map(({ operation }) => operation);
 
-test('the provider of the docs page creates a machine that joins, runs a command, sleeps, wakes on use and is deleted', async () => {
-  const ground = await start();
+test('the provider of the docs page creates a machine that joins, runs a command, sleeps, wakes on use and is deleted', async (context) => {
+  const ground = await start(context);
   const id = await ground.running();
   const shown = await ground.deployment.client.ask('GET', `/v1/machines/${id}?include=provider`);
   expect(shown).toMatchObject({ machine_id: id, provider: expect.any(String) });
@@ -71,8 +73,8 @@ test('the provider of the docs page creates a machine that joins, runs a command
   expect(processesWith(join(ground.dir, 'hooks', 'machines'))).toEqual([]);
 });
 
-test('63: twenty wakes at once run one hook', async () => {
-  const ground = await start();
+test('63: twenty wakes at once run one hook', async (context) => {
+  const ground = await start(context);
   const id = await ground.running();
   await ground.act(id, 'sleep');
   await ground.reach(id, 'sleeping');
@@ -83,8 +85,8 @@ test('63: twenty wakes at once run one hook', async () => {
   expect(operations(ground)).toEqual(['create', 'sleep', 'wake']);
 });
 
-test('64: the server dies during a hook: the hook runs again with the same operation id, and there is one machine', async () => {
-  const ground = await start();
+test('64: the server dies during a hook: the hook runs again with the same operation id, and there is one machine', async (context) => {
+  const ground = await start(context);
   const { provider, deployment } = ground;
   provider.fail('create', 'hang');
   const id = await ground.create();
@@ -101,8 +103,8 @@ test('64: the server dies during a hook: the hook runs again with the same opera
   expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
 });
 
-test('65: a hook that hangs is killed with all its processes, reported, and tried again', async () => {
-  const ground = await start({ timeout_ms: 1000 });
+test('65: a hook that hangs is killed with all its processes, reported, and tried again', async (context) => {
+  const ground = await start(context, { timeout_ms: 1000 });
   const { provider } = ground;
   provider.fail('create', 'hang');
   const id = await ground.create();
@@ -117,8 +119,8 @@ test('65: a hook that hangs is killed with all its processes, reported, and trie
   await ground.reach(id, 'running');
 });
 
-test('65: a provider that reports a permanent failure is not asked again, and waiting executions end with wake_failed', async () => {
-  const ground = await start();
+test('65: a provider that reports a permanent failure is not asked again, and waiting executions end with wake_failed', async (context) => {
+  const ground = await start(context);
   const { provider } = ground;
   const id = await ground.running();
   await ground.act(id, 'sleep');
@@ -134,8 +136,8 @@ test('65: a provider that reports a permanent failure is not asked again, and wa
   expect(await ground.run(id, ['true'])).toMatchObject({ status: 'succeeded' });
 });
 
-test('66: a sleep races a create: the command runs, whichever comes first', async () => {
-  const ground = await start();
+test('66: a sleep races a create: the command runs, whichever comes first', async (context) => {
+  const ground = await start(context);
   const id = await ground.running();
   for (let round = 0; round < 6; round += 1) {
     const [slept, execution] = await Promise.all([ground.act(id, 'sleep'), ground.run(id, ['echo', String(round)])]);
@@ -147,8 +149,8 @@ test('66: a sleep races a create: the command runs, whichever comes first', asyn
   expect(runs.filter((name, n) => n > 0 && name === runs[n - 1])).toEqual([]);
 });
 
-test('an idle machine is put to sleep by the server, and a command wakes it', async () => {
-  const ground = await start();
+test('an idle machine is put to sleep by the server, and a command wakes it', async (context) => {
+  const ground = await start(context);
   const id = await ground.create({ autosleep: '1' });
   await ground.reach(id, 'sleeping');
   expect(operations(ground)).toEqual(['create', 'sleep']);
