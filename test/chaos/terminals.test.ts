@@ -1,6 +1,7 @@
 /** Types into terminals while link, server and connections are killed (faults 61 and 62). `TERMINAL_SEEDS=1-30` runs more seeds. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Deployment } from '../helpers/harness.ts';
+import { Balancer } from '../helpers/balancer.ts';
 import { FaultyProxy } from './proxy.ts';
 import { seedsOr, typeUnderFaults, type TypingScene } from './terminals.ts';
 
@@ -8,11 +9,13 @@ const SEEDS = seedsOr([1, 2]);
 
 describe('a terminal that is used while link, server and connections are killed', () => {
   let deployment: Deployment;
+  let toTypist: Balancer;
   let toClient: FaultyProxy;
   let toAgent: FaultyProxy;
   let scene: TypingScene;
   beforeAll(async () => {
     deployment = await Deployment.start({ machine: null });
+    toTypist = await Balancer.start([deployment.server.port]);
     toClient = await FaultyProxy.start(deployment.server.port);
     toAgent = await FaultyProxy.start(deployment.server.port);
     await deployment.join('dm-test', { EXECPLANE_URL: toAgent.url });
@@ -20,9 +23,13 @@ describe('a terminal that is used while link, server and connections are killed'
       dir: deployment.dir,
       machineId: 'dm-test',
       apiKey: deployment.server.key,
-      urls: [toClient.url, deployment.server.url, toClient.url],
+      urls: [toTypist.url, deployment.server.url, toClient.url],
       faults: {
-        'the client is cut': async () => toClient.cut(),
+        'the clients are cut': async () => {
+          toTypist.cut();
+          toClient.cut();
+        },
+        'the connection of the client that types goes silent': async () => toTypist.drop(),
         'the link is cut': async () => {
           toAgent.cut();
           await deployment.connected();
@@ -42,11 +49,11 @@ describe('a terminal that is used while link, server and connections are killed'
   });
   afterAll(async () => {
     await deployment.dispose();
-    await Promise.all([toClient.close(), toAgent.close()]);
+    await Promise.all([toTypist.close(), toClient.close(), toAgent.close()]);
   });
 
   test.each(SEEDS)(
-    'seed %d: each client sees everything that was printed, no byte lost or repeated; no input arrives twice',
+    'seed %d: each client sees everything that was printed, no byte lost or repeated; all input arrives, once and in order',
     { timeout: 180_000 },
     async (seed) => {
       const { plan, errors } = await typeUnderFaults(scene, seed);

@@ -37,6 +37,7 @@ const controls: fc.Arbitrary<Sent> = fc
   .oneof(
     fc.record({ type: fc.constant('resize'), width: sides, height: sides }),
     fc.record({ type: fc.constant('ack'), offset: fc.nat() }),
+    fc.record({ type: fc.constant('ping') }),
   )
   .map((frame) => ({ message: JSON.stringify(frame), input: Buffer.alloc(0) }));
 const wrong = fc.constantFrom<unknown>(-1, 65_536, 1.5, 1e300, '80', null, [], {}, true);

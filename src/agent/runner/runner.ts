@@ -171,7 +171,7 @@ export class Runner {
             'SIGKILL did not end a command, which may still run: end its processes by hand',
           ),
         room: () => this.#room(),
-        stdinMoved: (execution) => sendStdinAck(this.#parts, execution),
+        stdinMoved: (execution, writer) => sendStdinAck(this.#parts, execution, writer),
       },
       () => {
         this.#writer.schedule();
@@ -231,7 +231,7 @@ export class Runner {
       last_dispatch_number: this.#instance.lastDispatchNumber,
       clock_ms: this.#clock.now(),
       held,
-      features: ['output_limit', 'usage', ...this.#supervisor.features],
+      features: ['output_limit', 'usage', 'stdin_writers', ...this.#supervisor.features],
     };
   }
 

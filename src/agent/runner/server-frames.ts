@@ -1,4 +1,4 @@
-import type { Ack, Forget, ServerFrame, Start, Stdin, Welcome } from '../../core/protocol.ts';
+import type { Ack, Forget, ServerFrame, Start, StdinAck, Welcome } from '../../core/protocol.ts';
 import type { Execution } from './executions/execution.ts';
 import type { Executions } from './executions/executions.ts';
 import { signalNumber, usageFields } from './executions/outcome.ts';
@@ -39,7 +39,7 @@ export function handleServerFrame(parts: RunnerParts, frame: ServerFrame, attach
       signal(executions.get(frame.execution_id), frame.signal);
       break;
     case 'stdin':
-      stdin(executions.get(frame.execution_id), frame, attachment);
+      executions.get(frame.execution_id)?.feed(frame, attachment);
       break;
     case 'output_limit':
       executions.get(frame.execution_id)?.limitOutput(frame);
@@ -67,11 +67,12 @@ export function sendCapacity(parts: RunnerParts): void {
   parts.socket.send({ type: 'capacity', accepting: reason === undefined, ...(reason && { reason }) });
 }
 
-/** Reports to the server the offset of a live stdin. */
-export function sendStdinAck(parts: RunnerParts, execution: Execution): void {
+/** Reports to the server the offset of a live stdin, and the position of the writer whose bytes came. */
+export function sendStdinAck(parts: RunnerParts, execution: Execution, writer?: StdinAck['writer']): void {
   const { stdin, log } = execution;
   if (stdin === undefined || !parts.outbox.open) return;
-  parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, ...stdin.report() });
+  const of = writer === undefined ? {} : { writer };
+  parts.socket.send({ type: 'stdin_ack', execution_id: log.executionId, ...stdin.report(), ...of });
 }
 
 /** Reports to the server the usage of a command so far. */
@@ -110,10 +111,6 @@ function stdinSource(parts: RunnerParts, frame: Start, attachment: Buffer): Stdi
 function signal(execution: Execution | undefined, name: string): void {
   const number = signalNumber(name);
   if (number !== undefined) execution?.signal(number);
-}
-
-function stdin(execution: Execution | undefined, frame: Stdin, attachment: Buffer): void {
-  execution?.feed(frame.offset, attachment, frame.close);
 }
 
 function acknowledge(parts: RunnerParts, acks: Ack['acks']): void {

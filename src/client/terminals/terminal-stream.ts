@@ -3,13 +3,23 @@ import { backoffMs, pause } from '../http/backoff.ts';
 import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
 import { hasShape, type Shape } from '../http/shape.ts';
-import { TERMINAL_TICKET } from '../http/shapes.ts';
+import { TerminalInput } from './terminal-input.ts';
+import { type Closed, ticketFor, untilClosed } from './terminal-socket.ts';
+
+interface ControlMessage {
+  type?: string;
+  offset?: number;
+  acks?: boolean;
+  numbered?: boolean;
+  error_code?: string;
+}
 
 /** The fields of the text messages of a terminal that are read here. */
-const CONTROL_MESSAGE: Shape<{ type?: string; offset?: number; acks?: boolean; error_code?: string }> = {
+const CONTROL_MESSAGE: Shape<ControlMessage> = {
   'type?': 'string',
   'offset?': 'number',
   'acks?': 'boolean',
+  'numbered?': 'boolean',
   'error_code?': 'string',
 };
 
@@ -48,21 +58,16 @@ export interface TerminalEnd {
 }
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
-const CONNECT_TIMEOUT_MS = 20_000;
+/** Time limit of the first attempt to connect, ms. Each further one has as much more, up to the last. */
+const CONNECT = { firstMs: 5000, maxMs: 20_000 };
 /** Maximum number of attempts for the first connection. A later one is tried without end. */
 const FIRST_ATTEMPTS = 4;
 /** Maximum bytes of unread output. Above it the connection is closed, and opened again once all was read. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
-/** Bytes of input that may wait to be sent. */
-const MAX_UNSENT_BYTES = 1024 * 1024;
-/** The server refuses messages over 1 MiB. */
-const MAX_MESSAGE_BYTES = 64 * 1024;
 /** The number of bytes read after which output is acknowledged. */
 const ACK_BYTES = 32 * 1024;
 /** The close code after which nothing follows. */
 const NORMAL = 1000;
-
-type Closed = { code: number; reason: string; opened: boolean };
 
 /** A connection to a terminal. Iterating over it yields the output. */
 export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
@@ -81,7 +86,9 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #offset: number | undefined;
   /** The offset up to which output was acknowledged; undefined if the server does not accept acknowledgements. */
   #acknowledged: number | undefined;
-  #unsent: Uint8Array<ArrayBuffer>[] = [];
+  readonly #input = new TerminalInput();
+  /** Whether the server has told on this connection how it takes input. */
+  #greeted = false;
   #size: TerminalSize | undefined;
   #wasOpen = false;
   #away = false;
@@ -112,23 +119,21 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return this.output[Symbol.asyncIterator]();
   }
 
-  /** Number of bytes of unsent input. */
+  /** Number of bytes of input that the terminal does not have yet, as far as is known. */
   get unsentBytes(): number {
-    return this.#unsent.reduce((sum, { length }) => sum + length, this.#socket?.bufferedAmount ?? 0);
+    return this.#input.waitingBytes + (this.#socket?.bufferedAmount ?? 0);
   }
 
   /**
-   * Sends input to the terminal. Without a connection the input waits for the next one. Returns false and drops the input if 1 MiB waits
-   * already. Input that was being sent when a connection broke may be lost; it is never sent twice.
+   * Sends input to the terminal, which gets each byte once and in order, also if connections break meanwhile. Without a connection the input
+   * waits for the next one. Returns false and drops the input if 1 MiB waits already. With a server or an agent of an earlier version, input
+   * that is being sent when a connection breaks may be lost.
    */
   write(input: string | Uint8Array): boolean {
-    const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : new Uint8Array(input);
-    if (this.unsentBytes + bytes.length > MAX_UNSENT_BYTES) return false;
-    for (let at = 0; at < bytes.length; at += MAX_MESSAGE_BYTES) {
-      this.#unsent.push(bytes.slice(at, at + MAX_MESSAGE_BYTES));
-    }
+    const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : input;
+    const isAdded = this.#input.add(bytes);
     this.#flush();
-    return true;
+    return isAdded;
   }
 
   /** The shell gets the size before any input that is written after this. */
@@ -154,10 +159,10 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
 
   #flush(): void {
     const socket = this.#socket;
-    if (socket?.readyState !== 1) return;
+    if (socket?.readyState !== 1 || !this.#greeted) return;
     if (this.#size !== undefined) socket.send(JSON.stringify({ type: 'resize', ...this.#size }));
     this.#size = undefined;
-    for (const bytes of this.#unsent.splice(0)) socket.send(bytes);
+    for (const bytes of this.#input.next()) socket.send(bytes);
   }
 
   async #run(): Promise<void> {
@@ -166,7 +171,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       let reason: unknown;
       try {
         await this.#hasRoom();
-        const closed = await this.#connect();
+        const closed = await this.#connect(Math.min(CONNECT.firstMs * (failures + 1), CONNECT.maxMs));
         if (closed.code === NORMAL) return this.#finish(endOf(closed.reason));
         if (closed.opened) failures = 0;
         const cause = new Error(closed.reason || `the stream was closed (${closed.code})`);
@@ -182,58 +187,37 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
   }
 
-  /** Settles when the connection is closed, or was ended because there is no room for its output. */
-  async #connect(): Promise<Closed> {
+  /** Settles when the connection is closed, or was ended because it is dead, or there is no room for its output. */
+  async #connect(timeoutMs: number): Promise<Closed> {
     const { signal } = this.#detached;
-    const comesBack = this.#offset !== undefined;
-    const call = { query: comesBack ? { resume: true } : {}, attempts: 1, signal };
-    const { stream_url } = await this.#transport.json('POST', `${this.#path}/tickets`, TERMINAL_TICKET, call);
-    const replay = this.#options.replay === false && !comesBack ? 'none' : undefined;
-    const ticket = new URL(stream_url).searchParams.get('ticket') ?? undefined;
-    const query = { ticket, frames: 'binary', offsets: true, acks: true, offset: this.#offset, replay };
+    const resume = this.#offset !== undefined;
+    const ticket = await ticketFor(this.#transport, this.#path, { resume, timeoutMs, signal });
+    const replay = this.#options.replay === false && !resume ? 'none' : undefined;
+    const input = { writer: this.#input.writer, input_offset: this.#input.offset };
+    const query = { ticket, frames: 'binary', offsets: true, acks: true, offset: this.#offset, replay, ...input };
     signal.throwIfAborted();
     const socket = this.#transport.webSocket(`${this.#path}/stream`, query);
+    const listener = {
+      opened: () => this.#opened(socket),
+      received: (data: unknown) => this.#receive(data),
+      answerState: () => this.#input.answerState,
+    };
     try {
-      return await this.#untilClosed(socket);
+      return await untilClosed(socket, listener, { timeoutMs, signal });
     } finally {
       this.#socket = undefined;
+      this.#greeted = false;
       this.#acknowledged = undefined;
-      socket.onmessage = null;
+      this.#input.disconnected();
       socket.close(NORMAL);
     }
   }
 
-  #untilClosed(socket: WebSocket): Promise<Closed> {
-    const closed = Promise.withResolvers<Closed>();
-    const { signal } = this.#detached;
-    let opened = false;
-    const left = (reason: string) => closed.resolve({ code: 0, reason, opened });
-    const timer = setTimeout(() => left('no connection in time'), CONNECT_TIMEOUT_MS);
-    const detached = (): void => left('detached');
-    signal.addEventListener('abort', detached, { once: true });
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      opened = true;
-      clearTimeout(timer);
-      this.#socket = socket;
-      this.#opened();
-    };
-    socket.onmessage = ({ data }: { data: unknown }) => {
-      if (!this.#receive(data)) left('what it printed is not read');
-    };
-    socket.onerror = () => {}; // `close` follows
-    socket.onclose = ({ code, reason }) => closed.resolve({ code, reason, opened });
-    return closed.promise.finally(() => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', detached);
-    });
-  }
-
-  #opened(): void {
+  #opened(socket: WebSocket): void {
+    this.#socket = socket;
     this.#wasOpen = true;
     if (this.#away) this.#options.listener?.back?.();
     this.#away = false;
-    this.#flush();
   }
 
   /** Returns false if there is no room for more. */
@@ -245,11 +229,20 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     }
     const message = parseObject(String(data));
     if (!hasShape(message, CONTROL_MESSAGE)) return true;
-    if (message.type === 'offset' && message.offset !== undefined) {
-      this.#offset = message.offset;
-      this.#acknowledged = message.acks ? message.offset : undefined;
-    } else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
+    const { type, offset, numbered = false } = message;
+    if (type === 'offset' && offset !== undefined) this.#greet(offset, message);
+    else if (type === 'input_ack' && offset !== undefined) this.#input.acknowledged(offset, numbered);
+    else if (message.error_code === 'AGENT_AWAY') this.#options.listener?.inputLost?.();
+    this.#flush();
     return true;
+  }
+
+  /** The server sends its offset at the start of a connection, and after a gap. */
+  #greet(offset: number, { acks, numbered }: ControlMessage): void {
+    this.#offset = offset;
+    this.#acknowledged = acks ? offset : undefined;
+    if (!this.#greeted) this.#input.connected(numbered ?? false);
+    this.#greeted = true;
   }
 
   async #hasRoom(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Start } from '../../../core/protocol.ts';
+import type { Start, StdinAck } from '../../../core/protocol.ts';
 import type { ReportKind } from '../../../core/report.ts';
 import type { Artifacts } from '../artifacts/artifacts.ts';
 import type { DropFolders } from '../artifacts/drop-folder.ts';
@@ -26,7 +26,7 @@ export interface ExecutionHost {
   /** Called when the command runs. */
   spawned(log: ExecutionLog, pid: number): void;
   /** Called when the position of the live stdin may have changed. */
-  stdinMoved(execution: Execution): void;
+  stdinMoved(execution: Execution, writer?: StdinAck['writer']): void;
   /** Called when the end was reported or is no longer needed, and the slot is free. */
   over(execution: Execution): void;
 }

@@ -1,4 +1,4 @@
-import type { Held, OutputLimit, Start } from '../../../core/protocol.ts';
+import type { Held, OutputLimit, Start, Stdin } from '../../../core/protocol.ts';
 import type { ReportKind } from '../../../core/report.ts';
 import { Artifacts } from '../artifacts/artifacts.ts';
 import { ARTIFACTS_VARIABLE } from '../artifacts/drop-folder.ts';
@@ -175,10 +175,10 @@ export class Execution {
   }
 
   /** Accepts a piece of live stdin. Does nothing if the command has no live stdin. */
-  feed(offset: number, bytes: Buffer, close: boolean): void {
-    this.#live?.push(offset, bytes, close);
+  feed(piece: Stdin, bytes: Buffer): void {
+    const writer = this.#live?.push(piece, bytes);
     this.stdin?.sendMore();
-    if (this.#live !== undefined) this.#host.stdinMoved(this);
+    if (this.#live !== undefined) this.#host.stdinMoved(this, writer);
   }
 
   /** Handles the exit of the main process. That is the end of the execution, unless it was terminated: then the whole tree has to end. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Stdin, StdinAck, StdinWriter } from '../../../core/protocol.ts';
 
 /** Maximum number of bytes that are sent to the spawner before the process has read them. */
 const AHEAD_BYTES = 1 << 20;
@@ -10,6 +11,10 @@ const REPORT_BYTES = 256 * 1024;
 const IN_MEMORY_BYTES = 64 * 1024;
 /** Waiting bytes above which no more of a live stdin is accepted. */
 const QUEUE_BYTES = 1 << 20;
+/** The number of writers of a live stdin whose positions are kept. */
+const MAX_WRITERS = 256;
+
+type WriterPosition = NonNullable<StdinAck['writer']>;
 
 /** The source of a stdin's bytes, in order. */
 export interface StdinSource {
@@ -131,15 +136,36 @@ export class LiveStdin implements StdinSource {
   /** Number of bytes accepted from the start. */
   #received = 0;
   #ends = false;
+  /** The last bytes of each writer, the writer that wrote last at the end. */
+  readonly #writers = new Map<string, WriterPosition>();
 
-  /** Accepts the new part of `bytes`, which begin at `offset`. Accepts nothing after a gap, or when full. */
-  push(offset: number, bytes: Buffer, close: boolean): void {
-    if (this.#ends || offset > this.#received || this.#waiting > QUEUE_BYTES) return;
-    const fresh = bytes.subarray(this.#received - offset);
+  /** Accepts the new part of a piece. Accepts nothing after a gap, or when full. Returns the position of the piece's writer, if it has one. */
+  push({ offset, close, writer }: Omit<Stdin, 'type' | 'execution_id'>, bytes: Buffer): WriterPosition | undefined {
+    if (writer !== undefined) return this.#pushOf(writer, bytes);
+    if (this.#ends || offset > this.#received || this.#waiting > QUEUE_BYTES) return undefined;
+    this.#add(bytes.subarray(this.#received - offset));
+    this.#ends = close && offset + bytes.length === this.#received;
+    return undefined;
+  }
+
+  /** The bytes begin at `offset` of the writer's own bytes. A writer that is not known may begin anywhere. */
+  #pushOf({ id, offset }: StdinWriter, bytes: Buffer): WriterPosition {
+    const known = this.#writers.get(id) ?? { id, offset, end: this.#received };
+    const isAccepted = !this.#ends && offset <= known.offset && this.#waiting <= QUEUE_BYTES;
+    const fresh = bytes.subarray(isAccepted ? known.offset - offset : bytes.length);
+    this.#add(fresh);
+    const position = fresh.length === 0 ? known : { id, offset: known.offset + fresh.length, end: this.#received };
+    this.#writers.delete(id);
+    this.#writers.set(id, position);
+    const [oldest] = this.#writers.keys();
+    if (this.#writers.size > MAX_WRITERS && oldest !== undefined) this.#writers.delete(oldest);
+    return position;
+  }
+
+  #add(fresh: Buffer): void {
     this.#received += fresh.length;
     this.#waiting += fresh.length;
     if (fresh.length > 0) this.#pieces.push(fresh);
-    this.#ends = close && offset + bytes.length === this.#received;
   }
 
   next(maxBytes: number): { bytes: Buffer; end: boolean } | undefined {

@@ -114,9 +114,12 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return isKnown;
   }
 
-  /** Sends a piece of live stdin. */
-  sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): void {
-    this.#connection.send({ type: 'stdin', ...piece }, bytes);
+  /** Sends a piece of live stdin. Returns false if it has a writer, and the agent's version does not know writers. */
+  sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): boolean {
+    const frame = { type: 'stdin', ...piece } as const;
+    const isKnown = knowsFrame(this.#hello, frame);
+    if (isKnown) this.#connection.send(frame, bytes);
+    return isKnown;
   }
 
   /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as stored. */

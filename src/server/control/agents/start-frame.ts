@@ -1,5 +1,5 @@
 /** Builds frames of the server: the welcome, the start of an execution, and its output limit. */
-import type { Hello, OutputLimit, ServerFrame, Start, Welcome } from '../../../core/protocol.ts';
+import type { Hello, OutputLimit, ServerFrame, Start, Stdin, Welcome } from '../../../core/protocol.ts';
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
@@ -30,7 +30,7 @@ const TAIL_BYTES = MAX_CHUNK_BYTES;
 /** The number of bytes that a terminal may print ahead of its clients or, without clients, ahead of the stored output. */
 export const TERMINAL_AHEAD_BYTES = 1024 * 1024;
 
-type Feature = 'output_limit' | 'terminals' | 'usage';
+type Feature = 'output_limit' | 'terminals' | 'usage' | 'stdin_writers';
 
 /** The capability that an agent needs for a frame about a running command. */
 const NEEDED_FEATURE = {
@@ -43,8 +43,9 @@ const NEEDED_FEATURE = {
 type CommandFrame = Extract<ServerFrame, { type: keyof typeof NEEDED_FEATURE }>;
 
 /** Whether the agent's version has the frame. */
-export function knowsFrame(hello: Hello | undefined, { type }: CommandFrame): boolean {
-  const feature = NEEDED_FEATURE[type];
+export function knowsFrame(hello: Hello | undefined, frame: CommandFrame | Stdin): boolean {
+  if (frame.type === 'stdin') return frame.writer === undefined || supports(hello, 'stdin_writers');
+  const feature = NEEDED_FEATURE[frame.type];
   return feature === undefined || supports(hello, feature);
 }
 

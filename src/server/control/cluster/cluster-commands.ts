@@ -90,12 +90,12 @@ export class ClusterCommands implements MachineCommands {
   }
 
   async #tryStdin(request: StdinRequest): Promise<StdinAttempt | { outcome: 'busy' }> {
-    const { execution, bytes, offset, close, signal } = request;
+    const { execution, bytes, offset, writer, close, signal } = request;
     const { machineId, executionId, stdinMode, dispatchedTo } = execution;
     if (stdinMode !== 'open' || this.#deps.sessions.get(machineId) !== undefined) {
       return this.#deps.local.tryStdin(request);
     }
-    const at = offset === undefined ? {} : { offset };
+    const at = { ...(offset !== undefined && { offset }), ...(writer && { writer }) };
     const sent = await this.#send(machineId, { kind: 'stdin', execution_id: executionId, close, ...at }, bytes);
     if (sent === undefined) return dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
     const answer = await this.#stdinAnswer(sent, signal);

@@ -144,11 +144,11 @@ export class OrderDesk {
   }
 
   async #writeStdin(machineId: string, ask: Extract<Ask, { kind: 'stdin' }>, bytes: Buffer): Promise<Answer> {
-    const { execution_id: executionId, offset, close } = ask;
+    const { execution_id: executionId, offset, writer, close } = ask;
     const execution = await this.#deps.store.getExecution({ machineId, executionId });
     if (execution === undefined) return { outcome: 'not_open' };
     const signal = AbortSignal.timeout(STDIN_TIMEOUT_MS);
-    const at = offset === undefined ? {} : { offset };
+    const at = { ...(offset !== undefined && { offset }), ...(writer && { writer }) };
     return this.#deps.local.tryStdin({ execution, bytes, close, signal, ...at });
   }
 }

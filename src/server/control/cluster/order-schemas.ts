@@ -1,7 +1,7 @@
 /** Orders from one server to another through the database. The receiver checks them. */
 import { type Static, Type } from 'typebox';
 import { TerminalSizeSchema } from '../../../core/launch-options.ts';
-import { UsagePayloadSchema } from '../../../core/protocol.ts';
+import { StdinWriterSchema, UsagePayloadSchema } from '../../../core/protocol.ts';
 import { Compile } from 'typebox/schema';
 
 const AskSchema = Type.Union([
@@ -11,6 +11,7 @@ const AskSchema = Type.Union([
     kind: Type.Literal('stdin'),
     execution_id: Type.String(),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
+    writer: Type.Optional(StdinWriterSchema),
     close: Type.Boolean(),
   }),
   Type.Object({ kind: Type.Literal('usage'), execution_id: Type.String() }),
@@ -47,6 +48,7 @@ const AnswerSchema = Type.Union([
       Type.Literal('not_open'),
       Type.Literal('not_running'),
       Type.Literal('bad_offset'),
+      Type.Literal('no_writers'),
       Type.Literal('unknown'),
       Type.Literal('busy'),
       Type.Literal('full'),

@@ -33,6 +33,23 @@ export class StdinWrite {
     this.#execution = p.request.execution;
   }
 
+  /** Offset of the first byte, if the request states it. Offsets of a request with a writer are those of this writer's bytes. */
+  get #offset(): number | undefined {
+    return this.#request.writer?.offset ?? this.#request.offset;
+  }
+
+  get #writer(): { offset: number; end: number } | undefined {
+    const { writer } = this.#request;
+    return writer && this.#state.writers.get(writer.id);
+  }
+
+  /** The offset before which the command has all bytes. Undefined while it is not known. */
+  get #taken(): number | undefined {
+    const { taken } = this.#state;
+    if (this.#request.writer === undefined || taken === undefined) return taken;
+    return this.#writer && this.#writer.offset - Math.max(0, this.#writer.end - taken);
+  }
+
   /** Writes step by step until the runner has all bytes, or cannot get them. */
   async run(live: Live): Promise<StdinAttempt> {
     const { signal } = this.#request;
@@ -70,7 +87,7 @@ export class StdinWrite {
   /** Writes the bytes that the runner can accept now. Returns the outcome; undefined while the write must wait. */
   #step(): StdinAttempt | undefined {
     const { status, dispatchedTo } = this.#execution;
-    const done = this.#taken();
+    const done = this.#answer();
     if (done !== undefined) return done;
     if (isTerminal(status) || this.#state.closed) return { outcome: 'not_open' };
     if (dispatchedTo === undefined) return { outcome: 'not_running' };
@@ -81,18 +98,19 @@ export class StdinWrite {
     // It is dispatched, and will run soon.
     if (status !== 'running') return undefined;
     this.#begun = true;
-    if (this.#sentTo !== session) this.#begin(session);
-    const { taken } = this.#state;
+    if (this.#sentTo !== session && !this.#begin(session)) return { outcome: 'no_writers' };
+    const taken = this.#taken;
     if (taken === undefined) return undefined;
-    this.#start ??= this.#request.offset ?? taken;
-    if (this.#start > taken) return { outcome: 'bad_offset' };
+    this.#start ??= this.#offset ?? taken;
+    if (this.#start > (this.#writer?.offset ?? taken)) return { outcome: 'bad_offset' };
     this.#sendPieces(session, this.#start, taken);
-    return this.#taken();
+    return this.#answer();
   }
 
   /** Ends the write of a client that has disconnected. The next request has to wait until the offset after the sent bytes is known. */
   #leave(): StdinAttempt | undefined {
-    const { taken, closed } = this.#state;
+    const taken = this.#taken;
+    const { closed } = this.#state;
     const onTheWay = this.#sentTo !== undefined && taken !== undefined && this.#sent > taken && !closed;
     const settled = isTerminal(this.#execution.status) || this.#session() !== this.#sentTo;
     return onTheWay && !settled ? undefined : this.#interrupted();
@@ -106,22 +124,23 @@ export class StdinWrite {
   }
 
   /** Returns the answer, once the runner has all bytes of this request. */
-  #taken(): StdinAttempt | undefined {
-    const { taken, closed } = this.#state;
-    const start = this.#start ?? this.#request.offset;
+  #answer(): StdinAttempt | undefined {
+    const { taken: offset = 0, closed } = this.#state;
+    const taken = this.#taken;
+    const start = this.#start ?? this.#offset;
     if (taken === undefined || start === undefined || taken < start + this.#request.bytes.length) return undefined;
     if (this.#request.close && !closed) return undefined;
     // For an empty request the acknowledged offset does not prove that stdin was open.
     if (closed && this.#request.bytes.length === 0 && !this.#request.close) return undefined;
-    return { outcome: 'written', offset: taken, closed };
+    return { outcome: 'written', offset, closed };
   }
 
-  /** Begins on a new session: sends an empty piece to learn the runner's offset, unless it is known, and sends unacknowledged pieces again. */
-  #begin(session: AgentSession): void {
+  /** Begins on a new session: sends an empty piece to learn the runner's offset, unless it is known, and sends unacknowledged pieces again. False: it knows no writers. */
+  #begin(session: AgentSession): boolean {
     this.#sentTo = session;
-    this.#sent = this.#state.taken ?? 0;
+    this.#sent = this.#taken ?? 0;
     this.#closeSent = false;
-    if (this.#state.taken === undefined) this.#send(session, 0, NOTHING, false);
+    return this.#taken !== undefined || this.#send(session, this.#request.writer?.offset ?? 0, NOTHING, false);
   }
 
   #sendPieces(session: AgentSession, start: number, taken: number): void {
@@ -141,8 +160,10 @@ export class StdinWrite {
     }
   }
 
-  #send(session: AgentSession, offset: number, bytes: Buffer, close: boolean): void {
-    session.sendStdin({ execution_id: this.#state.executionId, offset, close }, bytes);
+  #send(session: AgentSession, offset: number, bytes: Buffer, close: boolean): boolean {
+    const { writer } = this.#request;
+    const at = writer === undefined ? { offset } : { offset: 0, writer: { id: writer.id, offset } };
+    return session.sendStdin({ execution_id: this.#state.executionId, close, ...at }, bytes);
   }
 }
 

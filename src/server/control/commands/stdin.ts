@@ -2,7 +2,7 @@
  * Live stdin: requests on one execution take turns. Pieces are sent with their offset until the runner acknowledges them. After a broken
  * connection they are sent again, and the runner skips bytes that it has.
  */
-import type { StdinAck } from '../../../core/protocol.ts';
+import type { StdinAck, StdinWriter } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { Live } from '../live/live.ts';
 import { AGENT_LIMITS } from '../agents/limits.ts';
@@ -10,11 +10,15 @@ import type { AgentSession } from '../agents/session.ts';
 import type { StdinListener } from '../agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';
 
-/** A piece of live stdin. `offset`: position of its first byte. Absent: after all earlier bytes. */
+/**
+ * A piece of live stdin. `offset`: position of its first byte. Absent: after all earlier bytes. `writer`: the piece belongs there among the bytes
+ * of this writer, so that a repetition is not written twice, whatever others have written meanwhile.
+ */
 export interface StdinRequest {
   execution: Execution;
   bytes: Buffer;
   offset?: number;
+  writer?: StdinWriter;
   close: boolean;
   signal: AbortSignal;
 }
@@ -26,17 +30,23 @@ export interface StdinAttemptRequest extends StdinRequest {
 
 /**
  * The outcome of a write. `offset`: bytes of stdin that the runner has acknowledged so far. `agent_away`: nothing was written. `unknown`: the
- * bytes may have been written, because the server that holds the agent's connection has not answered.
+ * bytes may have been written, because the server that holds the agent's connection has not answered. `no_writers`: nothing was written, because
+ * the agent's version does not know writers.
  */
 export type StdinOutcome =
   | { outcome: 'written'; offset: number; closed: boolean }
-  | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' | 'unknown' };
+  | { outcome: 'not_open' | 'not_running' | 'agent_away' | 'bad_offset' | 'no_writers' | 'unknown' };
 
 /** The outcome of a write on one connection of the agent. `interrupted`: it was lost. At `offset` the same bytes are not written twice. */
 export type StdinAttempt = StdinOutcome | { outcome: 'interrupted'; offset: number };
 
 /** The number of executions without a writing request whose stdin state is kept in memory. */
 const MAX_IDLE = 1000;
+/** The number of writers whose positions are kept in one state. The runner is asked for others. */
+const MAX_WRITERS = 16;
+
+/** The runner has all bytes of a writer before `offset`. They end at `end` of the whole stdin. */
+type WriterPosition = Pick<NonNullable<StdinAck['writer']>, 'offset' | 'end'>;
 
 /** The state of one execution's stdin. */
 export interface StdinState {
@@ -44,6 +54,8 @@ export interface StdinState {
   readonly machineId: string;
   /** Bytes that the runner has acknowledged; unknown until its first acknowledgement on this session. */
   taken: number | undefined;
+  /** The positions of writers that the runner has reported on this session, the last one at the end. */
+  readonly writers: Map<string, WriterPosition>;
   closed: boolean;
   /** Waiting requests, the writing one first. */
   queue: (() => void)[];
@@ -97,6 +109,7 @@ export class StdinRelay implements StdinListener {
     if (state === undefined || state.machineId !== machineId) return;
     state.taken = Math.max(state.taken ?? 0, ack.offset);
     state.closed ||= ack.closed;
+    if (ack.writer !== undefined) noteWriter(state, ack.writer);
     state.changed();
   }
 
@@ -106,6 +119,7 @@ export class StdinRelay implements StdinListener {
     for (const state of this.#states.values()) {
       if (state.machineId !== machineId) continue;
       state.taken = undefined;
+      state.writers.clear();
       state.changed();
     }
   }
@@ -127,10 +141,18 @@ export class StdinRelay implements StdinListener {
       this.#states.set(executionId, known);
       return known;
     }
-    const state: StdinState = { executionId, machineId, taken: undefined, closed: false, queue: [], changed: nothing };
+    const unknown = { taken: undefined, writers: new Map<string, WriterPosition>() };
+    const state: StdinState = { executionId, machineId, ...unknown, closed: false, queue: [], changed: nothing };
     this.#states.set(executionId, state);
     return state;
   }
+}
+
+function noteWriter({ writers }: StdinState, { id, ...position }: NonNullable<StdinAck['writer']>): void {
+  writers.delete(id);
+  writers.set(id, position);
+  const [oldest] = writers.keys();
+  if (writers.size > MAX_WRITERS && oldest !== undefined) writers.delete(oldest);
 }
 
 function nothing(): void {}

@@ -6,11 +6,14 @@ import { type TerminalSize, TerminalSizeSchema } from '../../../core/launch-opti
 const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$';
 const input = Compile(Type.Object({ type: Type.Literal('input'), data: Type.String({ pattern: BASE64 }) }));
 const ack = Compile(Type.Object({ type: Type.Literal('ack'), offset: Type.Integer({ minimum: 0 }) }));
+const ping = Compile(Type.Object({ type: Type.Literal('ping') }));
 const resize = Compile(Type.Object({ type: Type.Literal('resize'), ...TerminalSizeSchema.properties }));
 
 export type ClientMessage =
   | { type: 'input'; bytes: Buffer }
   | { type: 'resize'; size: TerminalSize }
+  /** The client wants to know whether the connection is alive. */
+  | { type: 'ping' }
   /** The client has processed all output before the offset. */
   | { type: 'ack'; offset: number };
 
@@ -25,6 +28,7 @@ export function parseClientMessage(data: Buffer, isBinary: boolean): ClientMessa
   }
   if (input.Check(value)) return { type: 'input', bytes: Buffer.from((value as { data: string }).data, 'base64') };
   if (ack.Check(value)) return { type: 'ack', offset: (value as { offset: number }).offset };
+  if (ping.Check(value)) return { type: 'ping' };
   if (!resize.Check(value)) return undefined;
   const { width, height } = value as TerminalSize;
   return { type: 'resize', size: { width, height } };
@@ -35,9 +39,17 @@ export function outputMessage(bytes: Buffer): string {
   return `{"type":"output","data":"${bytes.toString('base64')}"}`;
 }
 
-/** Returns the message with the offset of the next byte of output. `acks`: the server accepts `ack` messages, which earlier versions refuse. */
-export function offsetMessage(offset: number): string {
-  return JSON.stringify({ type: 'offset', offset, acks: true });
+/**
+ * Returns the message with the offset of the next byte of output. `acks`: the server accepts `ack` messages, which earlier versions refuse.
+ * `numbered`: it numbers the client's input, and answers `ping`.
+ */
+export function offsetMessage(offset: number, numbered: boolean): string {
+  return JSON.stringify({ type: 'offset', offset, acks: true, ...(numbered && { numbered }) });
+}
+
+/** Returns the message that the terminal has all input of the client before the offset. */
+export function inputAckMessage(offset: number, numbered: boolean): string {
+  return JSON.stringify({ type: 'input_ack', offset, numbered });
 }
 
 /** Returns an error message of the stream as a text frame. */
@@ -45,4 +57,5 @@ export function errorMessage(code: 'INVALID_MESSAGE' | 'AGENT_AWAY', message: st
   return JSON.stringify({ type: 'error', error_code: code, error_message: message });
 }
 
+export const PONG_MESSAGE = '{"type":"pong"}';
 export const CLOSED_MESSAGE = '{"type":"closed"}';

@@ -2,11 +2,20 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { isTerminal } from '../../../core/execution.ts';
+import type { StdinWriter } from '../../../core/protocol.ts';
 import { startHeartbeat } from '../../../node/network/heartbeat.ts';
 import { type Execution, OutputReleasedError, type Store } from '../../../store/store.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
 import { watchCommits } from '../live/watch-commits.ts';
-import { CLOSED_MESSAGE, errorMessage, offsetMessage, outputMessage, parseClientMessage } from './messages.ts';
+import {
+  CLOSED_MESSAGE,
+  errorMessage,
+  inputAckMessage,
+  offsetMessage,
+  outputMessage,
+  PONG_MESSAGE,
+  parseClientMessage,
+} from './messages.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { TerminalInput } from './terminal-input.ts';
 
@@ -29,6 +38,8 @@ export interface TerminalClientOptions {
   tellsOffsets: boolean;
   /** Whether the client acknowledges output. Otherwise bytes count as acknowledged when they are written to the socket. */
   acknowledges: boolean;
+  /** The client numbers its input: the id of the numbering, and the offset of the first byte of this connection. */
+  writer?: StdinWriter | undefined;
   /** Aborts when the key becomes invalid or the server stops, with the reason `key_invalid` or `stopping`. */
   signal: AbortSignal;
 }
@@ -82,6 +93,8 @@ export class TerminalClient {
     this.#input = new TerminalInput({
       control: deps.control,
       execution,
+      writer: options.writer,
+      accepted: (accepted, numbered) => this.#send(inputAckMessage(accepted, numbered)),
       dropped: () => this.#send(errorMessage('AGENT_AWAY', 'The agent of the machine is offline: the input is lost.')),
       failed: (err) => this.#fail(err),
       full: (isFull) => this.#readClient(!isFull),
@@ -192,13 +205,14 @@ export class TerminalClient {
     const message = parseClientMessage(data, isBinary);
     if (message === undefined) {
       this.#badMessages += 1;
-      this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input, resize nor ack.'));
+      this.#send(errorMessage('INVALID_MESSAGE', 'The message is neither input, resize, ack nor ping.'));
       if (this.#badMessages >= MAX_BAD_MESSAGES) this.#leave(CLOSE.badMessages, 'too many bad messages');
       return;
     }
     this.#badMessages = 0;
     if (message.type === 'resize') this.#input.resize(message.size);
     else if (message.type === 'ack') this.#took(message.offset);
+    else if (message.type === 'ping') this.#send(PONG_MESSAGE);
     else {
       this.received += message.bytes.length;
       this.#input.write(message.bytes);
@@ -206,7 +220,7 @@ export class TerminalClient {
   }
 
   #tellOffset(): void {
-    if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset));
+    if (this.#options.tellsOffsets) this.#send(offsetMessage(this.offset, this.#options.writer !== undefined));
   }
 
   /** Closes the connection. The close frame follows unread output; `ws` ends the connection of a client that does not read. */

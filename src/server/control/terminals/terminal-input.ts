@@ -1,5 +1,6 @@
 /** Sends the input of one client to the terminal, in order, and holds it while the agent is offline and the client is connected. */
 import type { TerminalSize } from '../../../core/launch-options.ts';
+import type { StdinWriter } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 import { pause } from '../../pause.ts';
 import type { TerminalCommands } from './terminal-commands.ts';
@@ -20,8 +21,12 @@ const ITEM_BYTES = 128;
 type Item = { bytes: Buffer } | { size: TerminalSize };
 
 export interface TerminalInputDeps {
+  /** The client's own numbering of its input, and the offset of the first byte: with it, input that is sent again is not written twice. */
+  writer?: StdinWriter | undefined;
   control: Pick<TerminalCommands, 'writeStdin' | 'resize'>;
   execution: Execution;
+  /** Called when the terminal has all input before the offset. `numbered`: whether further input is still numbered. */
+  accepted?: (offset: number, numbered: boolean) => void;
   /** Called when bytes were dropped: too many wait for an offline agent, or the first ones may have arrived, and their offset is not known. */
   dropped: () => void;
   failed: (cause: unknown) => void;
@@ -40,6 +45,8 @@ export class TerminalInput {
   #heldBytes = 0;
   /** Offset after the last bytes that the runner acknowledged to this client. */
   #offset: number | undefined;
+  /** The client's numbering. Its offset is that of the first bytes in the queue. */
+  #writer: StdinWriter | undefined;
   /** Whether the first bytes in the queue may have arrived: at `#offset` they are not written twice. */
   #mayHaveArrived = false;
   #busy = false;
@@ -49,6 +56,7 @@ export class TerminalInput {
 
   constructor(deps: TerminalInputDeps) {
     this.#deps = deps;
+    this.#writer = deps.writer;
   }
 
   /** Sends what a client sent before it disconnected, as long as the agent takes it. Later input is ignored. */
@@ -124,19 +132,42 @@ export class TerminalInput {
     this.#sending = true;
     const { control, execution } = this.#deps;
     const { signal } = this.#aborted;
-    const at = this.#mayHaveArrived && this.#offset !== undefined ? { offset: this.#offset } : {};
-    const written = await control.writeStdin({ execution, bytes, close: false, signal, ...at }).finally(() => {
+    const written = await control.writeStdin({ execution, bytes, close: false, signal, ...this.#at() }).finally(() => {
       this.#sending = false;
     });
-    if (written.outcome === 'unknown') this.#mayHaveArrived = true;
-    if (written.outcome === 'agent_away' || (written.outcome === 'unknown' && this.#offset !== undefined)) return false;
-    if (written.outcome === 'unknown') this.#deps.dropped();
-    if (written.outcome === 'written') this.#offset = written.offset;
+    if (written.outcome === 'no_writers') {
+      this.#leaveNumbering();
+      return this.#sendBytes();
+    }
+    const { outcome } = written;
+    if (outcome === 'unknown') this.#mayHaveArrived = true;
+    const canRepeat = this.#offset !== undefined || this.#writer !== undefined;
+    if (outcome === 'agent_away' || (outcome === 'unknown' && canRepeat)) return false;
+    if (outcome === 'unknown' || outcome === 'bad_offset') this.#deps.dropped();
+    if (outcome === 'written') this.#offset = written.offset;
     this.#mayHaveArrived = false;
     // Any other answer (`not_open`: the shell has ended) means that these bytes are not sent again.
     this.#queue.splice(0, count);
     this.#count(-bytes.length);
+    if (this.#writer !== undefined) this.#accepted(this.#writer, bytes.length);
     return true;
+  }
+
+  /** Returns the position of the first bytes in the queue, at which a repetition is not written twice. */
+  #at(): { writer?: StdinWriter; offset?: number } {
+    if (this.#writer !== undefined) return { writer: this.#writer };
+    return this.#mayHaveArrived && this.#offset !== undefined ? { offset: this.#offset } : {};
+  }
+
+  #accepted({ id, offset }: StdinWriter, bytes: number): void {
+    this.#writer = { id, offset: offset + bytes };
+    this.#deps.accepted?.(this.#writer.offset, true);
+  }
+
+  /** The agent's version does not number the input of clients: the client must not send input again. */
+  #leaveNumbering(): void {
+    if (this.#writer !== undefined) this.#deps.accepted?.(this.#writer.offset, false);
+    this.#writer = undefined;
   }
 
   #count(bytes: number): void {

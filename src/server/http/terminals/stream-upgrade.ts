@@ -1,7 +1,9 @@
 /** Handles upgrades for the stream of a terminal: with a valid key or ticket they become a WebSocket, otherwise they are refused. */
 import type { IncomingMessage } from 'node:http';
+import { Compile } from 'typebox/schema';
 import { ApiError } from '../../../core/errors.ts';
 import { isTerminal } from '../../../core/execution.ts';
+import { type StdinWriter, StdinWriterSchema } from '../../../core/protocol.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
 import type { ClientConnection, TerminalClientOptions } from '../../control/terminals/terminal-client.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
@@ -17,6 +19,7 @@ import { notReady, terminalStatus } from './terminal-wire.ts';
 
 /** Maximum size of a client's message, in bytes. A larger one closes the connection with 1009. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
+const stdinWriter = Compile(StdinWriterSchema);
 const PATH = /^\/v1\/machines\/([^/]+)\/terminals\/([^/]+)\/stream$/;
 
 /** Whether the upgrade is for the stream of a terminal. */
@@ -115,7 +118,18 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const offset = offsetText === null ? replay : Number(offsetText);
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
     throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
-  return { principal, execution, options: { binary, tellsOffsets, acknowledges, offset: Math.max(offset, start) } };
+  const writer = writerOf(url.searchParams);
+  const options = { binary, tellsOffsets, acknowledges, writer, offset: Math.max(offset, start) };
+  return { principal, execution, options };
+}
+
+/** Returns the numbering of the client's input. Undefined if the client does not number it. */
+function writerOf(query: URLSearchParams): StdinWriter | undefined {
+  const id = query.get('writer');
+  if (id === null) return undefined;
+  const writer = { id, offset: Number(query.get('input_offset') ?? 0) };
+  if (stdinWriter.Check(writer)) return writer;
+  throw new Problem(422, 'writer must be 16 to 64 characters of A-Z a-z 0-9 _ -, and input_offset an integer from 0.');
 }
 
 async function principalOf(

@@ -52,6 +52,30 @@ test('repeated pieces of a live stdin are written once', async () => {
   );
 });
 
+test('each writer of a live stdin has positions of its own: what one sends again is written once, whatever others wrote meanwhile', async () => {
+  const { link } = await linked();
+  link.start('a', ['/bin/cat'], { stdin: 'open' });
+  const [first, second] = ['first-writer-0000', 'second-writer-000'];
+  const piece = (id: string, offset: number, text: string) =>
+    link.send({ type: 'stdin', execution_id: 'a', offset: 0, close: false, writer: { id, offset } }, Buffer.from(text));
+  piece(first, 0, 'one ');
+  piece(second, 70, 'two ');
+  piece(first, 0, 'one three ');
+  piece(second, 99, 'after a gap');
+  piece(second, 70, 'two four\n');
+  await link.printed('a', 'four');
+  const positions = link.frames.flatMap((frame) => (frame.type === 'stdin_ack' && frame.writer ? [frame.writer] : []));
+  expect(positions).toEqual([
+    { id: first, offset: 4, end: 4 },
+    { id: second, offset: 74, end: 8 },
+    { id: first, offset: 10, end: 14 },
+    { id: second, offset: 74, end: 8 },
+    { id: second, offset: 79, end: 19 },
+  ]);
+  link.send({ type: 'stdin', execution_id: 'a', offset: 19, close: true }, Buffer.alloc(0));
+  expect((await link.ended('a')).stdout.toString()).toBe('one two three four\n');
+});
+
 test('two writes of a live stdin that wait at once keep their order, and both arrive whole', async () => {
   const { link, directory } = await linked();
   const gate = join(directory, 'gate');

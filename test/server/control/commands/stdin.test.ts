@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest';
 import type { ControlPlane } from '../../../../src/server/control/control.ts';
+import type { Hello, StdinWriter } from '../../../../src/core/protocol.ts';
 import type { Execution } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
 type Write = Partial<Parameters<ControlPlane['writeStdin']>[0]> & { text?: string };
 
-async function running() {
+async function running(hello: Partial<Hello> = {}) {
   const plane = await TestPlane.start();
   const credential = await plane.machine();
-  const agent = await ScriptedAgent.join(plane.url, credential);
+  const agent = await ScriptedAgent.join(plane.url, credential, hello);
   const created = await plane.create({ stdin: { mode: 'open' } });
   await agent.next('start');
   agent.report(agent.started(created.executionId));
@@ -31,6 +32,7 @@ class Stdin {
   bytes = Buffer.alloc(0);
   closed = false;
   readonly #id: string;
+  readonly #writers = new Map<string, { offset: number; end: number }>();
 
   constructor(execution: Execution) {
     this.#id = execution.executionId;
@@ -38,12 +40,23 @@ class Stdin {
 
   async take(agent: ScriptedAgent): Promise<void> {
     const piece = await agent.next('stdin');
+    if (piece.writer !== undefined) return this.#takeOf(piece.writer, piece.attachment, agent);
     const end = piece.offset + piece.attachment.length;
     if (piece.offset <= this.bytes.length && end > this.bytes.length) {
       this.bytes = Buffer.concat([this.bytes, piece.attachment.subarray(this.bytes.length - piece.offset)]);
     }
     this.closed ||= piece.close && end === this.bytes.length;
     agent.send({ type: 'stdin_ack', execution_id: this.#id, offset: this.bytes.length, closed: this.closed });
+  }
+
+  #takeOf({ id, offset }: StdinWriter, bytes: Buffer, agent: ScriptedAgent): void {
+    const known = this.#writers.get(id) ?? { offset, end: this.bytes.length };
+    const fresh = bytes.subarray(known.offset - offset);
+    this.bytes = Buffer.concat([this.bytes, fresh]);
+    const position = fresh.length === 0 ? known : { offset: known.offset + fresh.length, end: this.bytes.length };
+    this.#writers.set(id, position);
+    const writer = { id, ...position };
+    agent.send({ type: 'stdin_ack', execution_id: this.#id, offset: this.bytes.length, closed: false, writer });
   }
 }
 
@@ -141,6 +154,35 @@ test('a link that breaks loses nothing: bytes that were in flight are sent again
   await stdin.take(back);
   expect(await writing).toEqual({ outcome: 'written', offset: 5, closed: true });
   expect(stdin.bytes.toString()).toBe('hello');
+});
+
+test('a writer that sends again what it sent over another connection writes only what is new, also after others have written', async () => {
+  const { plane, credential, agent, execution, write } = await running({ features: ['stdin_writers'] });
+  const stdin = new Stdin(execution);
+  const id = 'writer-0123456789';
+  const lost = write({ text: 'abc', writer: { id, offset: 0 } });
+  for (let frames = 0; frames < 2; frames += 1) await stdin.take(agent);
+  expect(await lost).toMatchObject({ outcome: 'written', offset: 3 });
+  const other = write({ text: 'XY' });
+  await stdin.take(agent);
+  expect(await other).toMatchObject({ outcome: 'written', offset: 5 });
+  expect(await write({ text: 'abc', writer: { id, offset: 0 } })).toMatchObject({ outcome: 'written', offset: 5 });
+  await agent.cut();
+  const held = [{ execution_id: execution.executionId, state: 'running' as const, reported: 1 }];
+  const hello = { last_dispatch_number: 1, held, features: ['stdin_writers'] };
+  const back = await ScriptedAgent.join(plane.url, credential, hello);
+  const again = write({ text: 'abcdef', writer: { id, offset: 0 } });
+  for (let frames = 0; frames < 2; frames += 1) await stdin.take(back);
+  expect(await again).toMatchObject({ outcome: 'written', offset: 8 });
+  expect(stdin.bytes.toString()).toBe('abcXYdef');
+});
+
+test('an agent of an earlier version gets nothing of a writer, whose bytes it would write twice', async () => {
+  const { agent, write } = await running();
+  expect(await write({ text: 'abc', writer: { id: 'writer-0123456789', offset: 0 } })).toEqual({
+    outcome: 'no_writers',
+  });
+  expect(agent.received.filter(({ type }) => type === 'stdin')).toEqual([]);
 });
 
 test('a write is refused if stdin is not open, the command is not running, the agent is away, or the command ends first', async () => {

@@ -39,6 +39,31 @@ function slowTerminal() {
   return { input, taken, full, take, dropped: () => droppedCount };
 }
 
+const WRITER = { id: 'writer-0123456789', offset: 7 };
+
+/** The input of a client that numbers it, whose writes have these outcomes. */
+function numbered(outcomes: StdinOutcome[]) {
+  const writes: [text: string, at: object][] = [];
+  const accepted: [offset: number, numbered: boolean][] = [];
+  const dropped = vi.fn();
+  const input = new TerminalInput({
+    writer: WRITER,
+    accepted: (...told) => accepted.push(told),
+    control: {
+      writeStdin: async ({ bytes, writer, offset }) => {
+        writes.push([bytes.toString(), { ...(writer && { writer }), ...(offset !== undefined && { offset }) }]);
+        return outcomes[writes.length - 1] ?? expect.unreachable('too many writes');
+      },
+      resize: async () => 'sent',
+    },
+    execution: EXECUTION,
+    dropped,
+    failed: (cause) => expect.unreachable(String(cause)),
+    full: () => {},
+  });
+  return { input, writes, accepted, dropped };
+}
+
 test('a client that is faster than its terminal is not read until most of its input was taken, and loses nothing', async () => {
   const { input, taken, full, take, dropped } = slowTerminal();
   for (let piece = 0; piece < 17; piece += 1) input.write(PIECE);
@@ -113,6 +138,49 @@ test('input that may have arrived is sent again at its offset; if that is not kn
     ['d', undefined],
   ]);
   expect(dropped).toHaveBeenCalledOnce();
+});
+
+test('input that a client numbers is sent again at its own offset until it is written, and then acknowledged', async () => {
+  const { input, writes, accepted, dropped } = numbered([
+    { outcome: 'unknown' },
+    { outcome: 'agent_away' },
+    { outcome: 'written', offset: 90, closed: false },
+    { outcome: 'written', offset: 95, closed: false },
+  ]);
+  input.write(Buffer.from('ab'));
+  await vi.waitFor(() => expect(writes).toHaveLength(3));
+  input.write(Buffer.from('c'));
+  await vi.waitFor(() => expect(accepted).toHaveLength(2));
+  const id = WRITER.id;
+  expect(writes).toEqual([
+    ['ab', { writer: { id, offset: 7 } }],
+    ['ab', { writer: { id, offset: 7 } }],
+    ['ab', { writer: { id, offset: 7 } }],
+    ['c', { writer: { id, offset: 9 } }],
+  ]);
+  expect(accepted).toEqual([
+    [9, true],
+    [10, true],
+  ]);
+  expect(dropped).not.toHaveBeenCalled();
+});
+
+test('a client whose agent has an earlier version is told that its input is not numbered, and it is written without numbers', async () => {
+  const { input, writes, accepted } = numbered([
+    { outcome: 'no_writers' },
+    { outcome: 'written', offset: 2, closed: false },
+    { outcome: 'written', offset: 3, closed: false },
+  ]);
+  input.write(Buffer.from('ab'));
+  await vi.waitFor(() => expect(writes).toHaveLength(2));
+  input.write(Buffer.from('c'));
+  await vi.waitFor(() => expect(writes).toHaveLength(3));
+  expect(writes).toEqual([
+    ['ab', { writer: WRITER }],
+    ['ab', {}],
+    ['c', {}],
+  ]);
+  expect(accepted).toEqual([[7, false]]);
 });
 
 test('what a client sent before it disconnected is still written, and nothing after it', async () => {

@@ -17,6 +17,7 @@ const REFUSALS = {
   agent_away: 'The agent of the machine is offline: nothing was written.',
   unknown:
     'The server that the agent was connected to does not answer: the bytes may have been written. Try again with their offset.',
+  no_writers: 'The version of the agent is too old: nothing was written.',
   bad_offset: 'The offset is past the bytes that were written so far.',
 } as const;
 
