@@ -2,7 +2,7 @@
 
 const ESCAPE = '\u001b';
 const SWITCH = new RegExp(`${ESCAPE}\\[\\?(?:1049|1047|47)([hl])`, 'g');
-/** Length of an incomplete sequence at the end of a piece of output. */
+/** Length of the longest incomplete sequence at the end of a piece of output. */
 const MAX_INCOMPLETE = `${ESCAPE}[?1049`.length;
 
 /** Follows in the output whether the alternate screen is shown. */
@@ -11,9 +11,12 @@ export class AlternateScreen {
   #incomplete = '';
 
   read(bytes: Uint8Array): void {
+    // Most output has no sequence at all.
+    if (this.#incomplete === '' && !bytes.includes(0x1b)) return;
     const text = this.#incomplete + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
     for (const [, action] of text.matchAll(SWITCH)) this.isShown = action === 'h';
-    this.#incomplete = text.slice(-MAX_INCOMPLETE);
+    const end = text.slice(-MAX_INCOMPLETE);
+    this.#incomplete = end.includes(ESCAPE) ? end.slice(end.lastIndexOf(ESCAPE)) : '';
   }
 }
 
