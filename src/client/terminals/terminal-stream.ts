@@ -59,7 +59,7 @@ export interface TerminalEnd {
 
 const RECONNECT = { firstMs: 250, maxMs: 5000 };
 /** Time limit of the first attempt to connect, ms. Each further one has as much more, up to the last. */
-const CONNECT = { firstMs: 5000, maxMs: 20_000 };
+const CONNECT = { firstMs: 2000, maxMs: 20_000 };
 /** Maximum number of attempts for the first connection. A later one is tried without end. */
 const FIRST_ATTEMPTS = 4;
 /** Maximum bytes of unread output. Above it the connection is closed, and opened again once all was read. */

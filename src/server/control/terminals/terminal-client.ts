@@ -116,15 +116,16 @@ export class TerminalClient {
   async run(execution: Execution): Promise<void> {
     const { signal } = this.#disconnected;
     const commits = watchCommits(this.#deps.control, execution.executionId);
+    const { machineId, executionId } = execution;
     this.#tellOffset();
     try {
-      let latest: Execution | undefined = execution;
+      // The shell can have ended since `execution` was read.
+      let latest = await this.#deps.store.getExecution({ machineId, executionId });
       while (this.#isOpen) {
         const ended = latest === undefined || isTerminal(latest.status);
-        await this.#sendPrinted(execution.executionId);
+        await this.#sendPrinted(executionId);
         if (ended && this.#isOpen) return this.#close(latest);
         const committed = await commits.next(POLL_INTERVAL_MS, signal);
-        const { machineId, executionId } = execution;
         latest = committed ? commits.latest() : await this.#deps.store.getExecution({ machineId, executionId });
       }
     } catch (cause) {

@@ -73,7 +73,9 @@ export class TerminalInput {
   }
 
   write(bytes: Buffer): void {
-    if (this.#heldBytes > 0 && this.#heldBytes + bytes.length > MAX_HELD_BYTES && !this.#sending) {
+    const isTooMuch = this.#heldBytes > 0 && this.#heldBytes + bytes.length > MAX_HELD_BYTES && !this.#sending;
+    // A client that numbers its input is slowed down instead.
+    if (isTooMuch && this.#writer === undefined) {
       this.#deps.dropped();
       return;
     }

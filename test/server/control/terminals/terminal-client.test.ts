@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { TerminalClient } from '../../../../src/server/control/terminals/terminal-client.ts';
+import type { Execution } from '../../../../src/store/store.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
 const NEVER = 3_600_000;
@@ -19,6 +20,8 @@ async function connect(p: {
   prints: 'much' | 'nothing';
   timeouts: { stallMs: number; heartbeatMs: number };
   autoPong?: boolean;
+  /** The state in the store. */
+  stored?: Execution;
 }) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
@@ -31,7 +34,7 @@ async function connect(p: {
   const [ws, request] = connection as [WebSocket, { socket: { bytesRead: number } }];
   const store = {
     readStream: async ({ maxBytes }: { maxBytes: number }) => Buffer.alloc(p.prints === 'much' ? maxBytes : 0, 'x'),
-    getExecution: async () => RUNNING,
+    getExecution: async () => p.stored ?? RUNNING,
     outputBounds: async () => ({ start: 0, end: 0 }),
   };
   const control = {
@@ -96,6 +99,16 @@ describe('a client of a terminal', () => {
     const [code] = await closed;
     expect(code).toBe(1006);
     await left;
+  });
+
+  test('that is attached while the shell ends is told so at once', { timeout: 20_000 }, async () => {
+    const { closed } = await connect({
+      prints: 'nothing',
+      timeouts: { stallMs: NEVER, heartbeatMs: NEVER },
+      stored: storedExecution({ status: 'failed', errorCode: 'nonzero_exit', exitCode: 7, isTerminal: true }),
+    });
+    const [code, reason] = await closed;
+    expect([code, reason.toString()]).toEqual([1000, 'exit 7']);
   });
 
   test('that answers pings is kept, however long nothing is typed or printed', async () => {
