@@ -93,23 +93,16 @@ const CapacitySchema = Type.Object(
 );
 export type Capacity = Static<typeof CapacitySchema>;
 
-const WriterId = Type.String({ pattern: '^[A-Za-z0-9_-]{16,64}$' });
+const stdinFields = { execution_id: ExecutionId, offset: Count };
 /** One of several clients that write a live stdin, and the position of a byte among its own bytes. */
-export const StdinWriterSchema = Type.Object({ id: WriterId, offset: Count });
+export const StdinWriterSchema = Type.Object({ id: Type.String({ pattern: '^[A-Za-z0-9_-]{16,64}$' }), offset: Count });
 export type StdinWriter = Static<typeof StdinWriterSchema>;
+/** The runner has all bytes of the writer before `offset`, and they end at `end` of the whole stdin. */
+const WriterPosition = Type.Object({ ...StdinWriterSchema.properties, end: Count });
 
-/** agent → server: how much of a live stdin the runner has taken over, in bytes from its start. */
+/** agent → server: how much of a live stdin the runner has taken over, in bytes from its start. `writer`: that of the frame it answers. */
 const StdinAckSchema = Type.Object(
-  {
-    type: Type.Literal('stdin_ack'),
-    execution_id: ExecutionId,
-    offset: Count,
-    closed: Type.Boolean(),
-    /**
-     * The writer of the `stdin` frame that this answers: the runner has its bytes before `offset`, and they end at `end` of the whole stdin.
-     */
-    writer: Type.Optional(Type.Object({ id: WriterId, offset: Count, end: Count })),
-  },
+  { type: Type.Literal('stdin_ack'), ...stdinFields, closed: Type.Boolean(), writer: Type.Optional(WriterPosition) },
   open,
 );
 export type StdinAck = Static<typeof StdinAckSchema>;
@@ -208,18 +201,11 @@ const SignalSchema = Type.Object(
 );
 
 /**
- * server → agent: the attached bytes belong at `offset` of the live stdin. Bytes that the runner has are skipped. With `writer` they are the
- * bytes at `writer.offset` of this writer instead, and follow everything that the runner has. Only to agents with the capability
- * `stdin_writers`.
+ * server → agent: the attached bytes belong at `offset` of the live stdin. Bytes that the runner has are skipped. With `writer` they belong there
+ * among this writer's bytes instead, and follow everything that the runner has. Only to agents with the capability `stdin_writers`.
  */
 const StdinSchema = Type.Object(
-  {
-    type: Type.Literal('stdin'),
-    execution_id: ExecutionId,
-    offset: Count,
-    close: Type.Boolean(),
-    writer: Type.Optional(StdinWriterSchema),
-  },
+  { type: Type.Literal('stdin'), ...stdinFields, close: Type.Boolean(), writer: Type.Optional(StdinWriterSchema) },
   open,
 );
 export type Stdin = Static<typeof StdinSchema>;

@@ -216,8 +216,6 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #opened(socket: WebSocket): void {
     this.#socket = socket;
     this.#wasOpen = true;
-    if (this.#away) this.#options.listener?.back?.();
-    this.#away = false;
   }
 
   /** Returns false if there is no room for more. */
@@ -241,8 +239,11 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #greet(offset: number, { acks, numbered }: ControlMessage): void {
     this.#offset = offset;
     this.#acknowledged = acks ? offset : undefined;
-    if (!this.#greeted) this.#input.connected(numbered ?? false);
+    if (this.#greeted) return;
+    this.#input.connected(numbered ?? false);
     this.#greeted = true;
+    if (this.#away) this.#options.listener?.back?.();
+    this.#away = false;
   }
 
   async #hasRoom(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The input of a terminal over connections that break, with a server and an agent that are scripted. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Execplane } from '../../src/client/main.ts';
+import { Execplane } from '../../../src/client/main.ts';
 
 /** A WebSocket that records what is sent, and receives what the test gives. */
 class FakeSocket {
