@@ -8,7 +8,7 @@ test('progress is reported once 256 KiB more were taken over, or all that has co
   const feed = new StdinFeed(live);
   const written: number[] = [];
   feed.open((bytes) => written.push(bytes.length));
-  live.push(0, Buffer.alloc(1536 * KB), false);
+  live.push({ offset: 0, close: false }, Buffer.alloc(1536 * KB));
   feed.sendMore();
   expect(written).toEqual([256 * KB, 256 * KB, 256 * KB, 256 * KB]);
   expect(feed.hasProgress).toBe(true);
