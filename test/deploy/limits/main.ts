@@ -2,7 +2,7 @@
  * Checks of limits, usage and ceilings, run as root by limits-vm.sh on a machine with systemd, the packages and every cgroup v2 controller.
  * Needs nothing but Node. Prints a line for each check; the last line is `all limits hold`.
  */
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -157,9 +157,10 @@ async function usage(machine: string): Promise<void> {
 }
 
 /** Checks that `execplane doctor agent` of the package reports limits by cgroups. */
-function doctorSays(): void {
+async function doctorSays(): Promise<void> {
   const flags = ['doctor', 'agent', '--agent-dir', '/var/lib/execplane-agent/state', '--url', SERVER];
-  const { stdout } = spawnSync('/usr/bin/execplane', flags, { encoding: 'utf8' });
+  // It exits with 1 if any other check fails. It takes so long here that the server closes idle connections, which this process has to notice.
+  const { stdout } = await promisify(execFile)('/usr/bin/execplane', flags).catch((error: { stdout: string }) => error);
   const line = stdout.split('\n').find((text) => text.includes('cgroup'));
   check('doctor says that commands can be limited', line, /with limits/.test(line ?? ''));
 }
@@ -220,11 +221,11 @@ for (const machine of ['dm-delegated', 'dm-root']) {
 await ceilings('dm-delegated');
 await unlimited('dm-plain');
 await cliFlags('dm-delegated');
-doctorSays();
-execFileSync('systemctl', ['restart', 'execplane-agent']);
+await doctorSays();
+await promisify(execFile)('systemctl', ['restart', 'execplane-agent']);
 await connected('dm-delegated');
 // Must run before the first command after the restart, which makes the cgroup of the commands again.
-doctorSays();
+await doctorSays();
 await memory('dm-delegated');
 if (failures === 0) process.stdout.write('all limits hold\n');
 process.exitCode = failures === 0 ? 0 : 1;
