@@ -25,11 +25,12 @@ interface Properties {
  * Applies the missing migrations. Rejects with DatabaseUrlError if the database cannot be used, SchemaTooNewError, StoreUnavailableError.
  */
 export async function prepareSchema(address: DatabaseAddress): Promise<void> {
-  // A migration of a large table takes as long as it takes, and another server may run it.
-  const connection = await connect(address, { answerTimeoutMs: 0 });
+  const connection = await connect(address);
   try {
     await assertUsable(connection, address);
-    await migrate(connection).catch((error: unknown) => {
+    // A migration of a large table takes as long as it takes. Everything else has limits: a lost answer must not keep a server from starting.
+    const withoutLimits = () => connect(address, { answerTimeoutMs: 0 });
+    await migrate(connection, withoutLimits).catch((error: unknown) => {
       throw asUnusable(error, address);
     });
   } finally {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { BegunTransaction } from '../../../../src/store/postgres/connections/begun.ts';
 import { transact } from '../../../../src/store/postgres/connections/commit.ts';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';
-import { migrate } from '../../../../src/store/postgres/connections/migrations.ts';
+import { prepareSchema } from '../../../../src/store/postgres/connections/schema.ts';
 import { ConnectionSlot } from '../../../../src/store/postgres/connections/slots.ts';
 import { type DatabaseAddress, parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
 import { TestPostgres } from '../../../helpers/postgres.ts';
@@ -23,7 +23,7 @@ beforeEach(async () => {
   url = await postgres.schema();
   address = parseDatabaseUrl(url);
   const first = await connect(address);
-  await migrate(first);
+  await prepareSchema(address);
   await first.run({ text: 'CREATE TABLE written (who text)' });
   await first.close();
   slot = new ConnectionSlot(address, { isExclusive: true });

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { transact } from '../../../../src/store/postgres/connections/commit.ts';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';
-import { migrate } from '../../../../src/store/postgres/connections/migrations.ts';
+import { prepareSchema } from '../../../../src/store/postgres/connections/schema.ts';
 import { ConnectionSlot } from '../../../../src/store/postgres/connections/slots.ts';
 import { parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
 import { StoreUnavailableError } from '../../../../src/store/store.ts';
@@ -19,7 +19,7 @@ test('a transaction that a crash undid is run again, even if another one was com
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
-  await migrate(first);
+  await prepareSchema(address);
   await first.run({ text: 'CREATE TABLE written (who text)' });
   await first.close();
   const [ours, others] = [new ConnectionSlot(address), new ConnectionSlot(address)];
@@ -53,7 +53,7 @@ test('a transaction that the database ends because of a deadlock is run again', 
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
-  await migrate(first);
+  await prepareSchema(address);
   await first.run({
     text: "CREATE TABLE held (name text PRIMARY KEY, writes int); INSERT INTO held VALUES ('a', 0), ('b', 0)",
   });
@@ -95,7 +95,7 @@ test('a database that refused writes for a while is written to again, on another
   const url = await postgres.schema();
   const address = parseDatabaseUrl(url);
   const first = await connect(address);
-  await migrate(first);
+  await prepareSchema(address);
   const slot = new ConnectionSlot(address);
   const write = () => transact(slot, address, async () => ({ result: (await slot.get()).processId }));
   // Sessions keep the settings of their start.

@@ -2,9 +2,10 @@
 import { type AddressInfo, connect as dial, createServer, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { connect } from '../../../../src/store/postgres/connections/connection.ts';
-import { migrate } from '../../../../src/store/postgres/connections/migrations.ts';
 import { prepareSchema } from '../../../../src/store/postgres/connections/schema.ts';
 import { DatabaseUrlError, parseDatabaseUrl } from '../../../../src/store/postgres/connections/url.ts';
+import { StoreUnavailableError } from '../../../../src/store/store.ts';
+import { Balancer } from '../../../helpers/balancer.ts';
 import { until } from '../../../helpers/processes.ts';
 import { useSchemas } from '../schemas.ts';
 
@@ -68,22 +69,39 @@ test('a pooler that gives a session to several connections is refused, one that 
 });
 
 test('a server waits for the migration of another one, however long it takes', async () => {
-  const address = parseDatabaseUrl(schemas.url);
-  const [other, own] = [await connect(address), await connect(address)];
-  onTestFinished(async () => {
-    await other.close();
-    await own.close();
-  });
-  await other.run({ text: 'SELECT pg_advisory_lock(7411000001)' });
-  await own.run({ text: `SET lock_timeout = '1ms'` });
-  const migrated = migrate(own);
-  const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
-  await until('it waits for the lock', async () => (await schemas.query(waiting)).length > 0);
-  // Longer than its lock_timeout was.
-  await other.run({ text: 'SELECT pg_sleep(0.1), pg_advisory_unlock(7411000001)' });
-  await migrated;
+  const { end } = await migrationOfAnotherServer();
+  const prepared = prepareSchema(parseDatabaseUrl(schemas.url));
+  await until('it has asked for the lock', async () => (await schemas.query(ASKING)).length > 0);
+  expect(await schemas.query(`SELECT to_regclass('schema_migrations') AS made`)).toEqual([{ made: null }]);
+  await end();
+  await prepared;
   expect(await schemas.query('SELECT 1 AS one FROM schema_migrations LIMIT 1')).toEqual([{ one: 1 }]);
 });
+
+test('a server that waits for a migration ends if its connection is lost without a sign', async () => {
+  await migrationOfAnotherServer();
+  const network = await Balancer.start([schemas.port]);
+  onTestFinished(() => network.close());
+  const url = `${schemas.url.replace(`:${schemas.port}/`, `:${network.port}/`)}&sslmode=disable`;
+  const prepared = expect(prepareSchema(parseDatabaseUrl(url))).rejects.toBeInstanceOf(StoreUnavailableError);
+  await until('it has asked for the lock', async () => (await schemas.query(ASKING)).length > 0);
+  network.drop();
+  await prepared;
+}, 60_000);
+
+const ASKING = `SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()`;
+
+/** Holds the lock of migrations until `end` or the end of the test. */
+async function migrationOfAnotherServer(): Promise<{ end: () => Promise<void> }> {
+  const other = await connect(parseDatabaseUrl(schemas.url));
+  onTestFinished(() => other.close());
+  await other.run({ text: 'SELECT pg_advisory_lock(7411000001)' });
+  return {
+    end: async () => {
+      await other.run({ text: 'SELECT pg_advisory_unlock(7411000001)' });
+    },
+  };
+}
 
 /** Id of the message that announces the process of a session. */
 const BACKEND_KEY_DATA = 'K'.charCodeAt(0);
