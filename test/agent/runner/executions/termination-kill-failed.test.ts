@@ -1,5 +1,5 @@
 /** A process that the agent's user cannot kill: a setuid program that runs completely as root. */
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,10 +43,12 @@ test.runIf(process.platform === 'linux' && makeSetuid())(
     const link = await attach(directory);
     const sleepAsRoot = `"${becomeRoot}" --reuid=0 /bin/sleep 600`;
     link.start('descendant', ['/bin/sh', '-c', `${sleepAsRoot} & echo $!; wait`]);
-    link.start('main', ['/bin/sh', '-c', `exec ${sleepAsRoot}`], { timeout_ms: 500 });
+    link.start('main', ['/bin/sh', '-c', `exec ${sleepAsRoot}`], { timeout_ms: 2000 });
     await link.printed('descendant', '\n');
     const pids = { descendant: Number(link.reported('descendant').stdout), main: await link.started('main') };
     onTestFinished(() => Object.values(pids).forEach((pid) => void process.kill(pid, 'SIGKILL')));
+    // Before that they are processes of nobody, and can be killed.
+    for (const pid of Object.values(pids)) await until('it sleeps as root', () => sleepsAsRoot(pid));
     link.send({ type: 'cancel', execution_id: 'descendant', grace_ms: 0 });
 
     for (const [id, pid] of Object.entries(pids)) {
@@ -62,6 +64,11 @@ test.runIf(process.platform === 'linux' && makeSetuid())(
     expect((await link.run('next', ['/bin/echo', 'hello'])).stdout.toString()).toBe('hello\n');
   },
 );
+
+function sleepsAsRoot(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return /^Name:\tsleep$/m.test(status) && /^Uid:\t0\t0\t/m.test(status);
+}
 
 function linesOf(runner: Started, executionId: string): Record<string, unknown>[] {
   const complete = runner.stderr.split('\n').slice(0, -1);
