@@ -3,10 +3,12 @@ import { isRetryable, UnreachableError } from './http/errors.ts';
 import { Outage } from './http/outage.ts';
 import { readChunks } from './http/read-chunks.ts';
 import type { Transport } from './http/transport.ts';
-import { assertComplete, Release, SILENCE_MS } from './output-stream.ts';
+import { assertComplete, type OutputSource, Release, SILENCE_MS } from './output-stream.ts';
+
+type Stream = OutputSource['stream'];
 
 export interface OutputPiece {
-  stream: 'stdout' | 'stderr';
+  stream: Stream;
   bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -32,6 +34,20 @@ export async function* mergedOutput(transport: Transport, source: MergedSource):
     stdout: new Release(transport, sources.stdout, signal),
     stderr: new Release(transport, sources.stderr, signal),
   };
+  try {
+    yield* readToEnd(transport, source, { sources, released });
+  } finally {
+    released.stdout.close();
+    released.stderr.close();
+  }
+}
+
+async function* readToEnd(
+  transport: Transport,
+  source: MergedSource,
+  { sources, released }: { sources: Record<Stream, OutputSource>; released: Record<Stream, Release> },
+): AsyncGenerator<OutputPiece> {
+  const { signal } = source;
   const outage = new Outage(undefined);
   const offsets = { stdout: 0, stderr: 0 };
   for (;;) {

@@ -1,4 +1,5 @@
 /** One output stream of an execution as bytes, while the command runs and to its end. */
+import { pause } from './http/backoff.ts';
 import { ExecplaneError, isRetryable, OutputTruncatedError, UnreachableError } from './http/errors.ts';
 import { Outage } from './http/outage.ts';
 import { readChunks } from './http/read-chunks.ts';
@@ -11,6 +12,8 @@ export const SILENCE_MS = 60_000;
 
 /** Bytes to read before they are released. The server keeps at most 16 MiB of unread bytes. */
 const RELEASE_BYTES = 4_194_304;
+/** Delay after a release that failed in spite of its attempts, ms. */
+const RELEASE_AGAIN_MS = 1000;
 
 export interface OutputSource {
   /** Path of the execution in the API. */
@@ -47,6 +50,18 @@ async function* followOutput(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const release = new Release(transport, source, signal);
+  try {
+    yield* readToEnd(transport, source, { signal, release });
+  } finally {
+    release.close();
+  }
+}
+
+async function* readToEnd(
+  transport: Transport,
+  source: OutputSource,
+  { signal, release }: { signal: AbortSignal; release: Release },
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const outage = new Outage(undefined);
   let offset = 0;
   for (;;) {
@@ -68,13 +83,18 @@ async function* followOutput(
   }
 }
 
-/** Releases the bytes that a reader has received, from time to time, with one request at a time. */
+/**
+ * Releases the bytes that a reader has received, from time to time, with one request at a time. A release that fails is repeated even if no more
+ * bytes come: the command may wait for it.
+ */
 export class Release {
   readonly #transport: Transport;
   readonly #source: OutputSource;
   readonly #signal: AbortSignal;
+  #received = 0;
   #released = 0;
   #busy = false;
+  #closed = false;
 
   constructor(transport: Transport, source: OutputSource, signal: AbortSignal) {
     this.#transport = transport;
@@ -83,20 +103,34 @@ export class Release {
   }
 
   upTo(offset: number): void {
-    if (!this.#source.releases || this.#busy || offset - this.#released < RELEASE_BYTES) return;
+    this.#received = offset;
+    if (this.#source.releases && !this.#busy) void this.#releaseReceived();
+  }
+
+  /** The reader has ended. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #releaseReceived(): Promise<void> {
     this.#busy = true;
+    while (!this.#closed && !this.#signal.aborted && this.#received - this.#released >= RELEASE_BYTES) {
+      const offset = this.#received;
+      try {
+        await this.#release(offset);
+        this.#released = offset;
+      } catch {
+        // If a reader is stopped for good, its own requests fail, and it is closed.
+        await pause(RELEASE_AGAIN_MS, this.#signal).catch(() => {});
+      }
+    }
+    this.#busy = false;
+  }
+
+  async #release(offset: number): Promise<void> {
     const { path, stream } = this.#source;
     const call = { query: { offset, release: true }, headers: { accept: '*/*' }, signal: this.#signal };
-    this.#transport
-      .open('HEAD', `${path}/output/${stream}`, call)
-      .then(() => {
-        this.#released = offset;
-      })
-      // The next one covers it. If a reader is stopped for good, its own requests fail.
-      .catch(() => {})
-      .finally(() => {
-        this.#busy = false;
-      });
+    await this.#transport.open('HEAD', `${path}/output/${stream}`, call);
   }
 }
 
