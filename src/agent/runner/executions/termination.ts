@@ -52,9 +52,10 @@ export class Termination {
 
   /**
    * Sends SIGTERM and SIGCONT (a stopped process takes no other signal) to the group, and SIGKILL to the tree after `graceMs`. Does
-   * nothing if the main process had ended by itself.
+   * nothing if the main process had ended by itself. A timeout, which may have passed before the command ran, sends SIGKILL at once.
    */
   ask(cause: Cause, graceMs: number): void {
+    if (cause === 'timeout') return this.kill(cause);
     if (this.#cause === undefined && !this.#askToEnd()) return;
     this.#cause ??= cause;
     const killAt = performance.now() + graceMs;

@@ -51,6 +51,15 @@ test('descendants that left the group and the session are killed before the end 
   expect(processesWith('EXECUTION_ID=tree-1')).toEqual([]);
 });
 
+test('a timeout that passes while the command starts sends SIGKILL too, never SIGTERM', async () => {
+  const { link } = await linked();
+  const ids = Array.from({ length: 60 }, (_, at) => `short-${at}`);
+  for (const [at, id] of ids.entries()) link.start(id, ['/bin/sleep', '60'], { timeout_ms: 1 + (at % 6) });
+  const ends = await Promise.all(ids.map(async (id) => (await link.ended(id)).ended));
+  for (const ended of ends) expect(ended).toMatchObject({ status: 'failed', error_code: 'timeout' });
+  expect(ends.map(({ signal = 9 }) => signal)).toEqual(ends.map(() => 9));
+});
+
 test('a timeout kills the whole tree, also of a command that never prints', async () => {
   const { link } = await linked();
   link.start('t-1', sh('trap "" TERM; setsid sleep 50 & sleep 50'), { timeout_ms: 150 });
