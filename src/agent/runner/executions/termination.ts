@@ -55,7 +55,10 @@ export class Termination {
    * nothing if the main process had ended by itself. A timeout, which may have passed before the command ran, sends SIGKILL at once.
    */
   ask(cause: Cause, graceMs: number): void {
-    if (cause === 'timeout') return this.kill(cause);
+    if (cause === 'timeout') {
+      this.kill(cause);
+      return;
+    }
     if (this.#cause === undefined && !this.#askToEnd()) return;
     this.#cause ??= cause;
     const killAt = performance.now() + graceMs;
