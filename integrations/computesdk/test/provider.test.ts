@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { makeDirectory, removeDirectory } from '../../../test/helpers/directories.ts';
 import { Deployment } from '../../../test/helpers/harness.ts';
+import { until } from '../../../test/helpers/processes.ts';
 import { TestProvider } from '../../../test/helpers/provider.ts';
 import { execplane } from '../dist/main.js';
 
@@ -117,6 +118,14 @@ test('with a provider of machines each sandbox is a machine of its own: made, fo
   assert.equal(await machines.sandbox.getById(sandbox.sandboxId), null);
   assert.equal(await machines.sandbox.getById('dm-none'), null);
   assert.deepEqual(await machines.sandbox.list(), []);
+  // The provider stops the agent of the machine. Without a server it would not, and the agent would stay.
+  await until('the provider has removed the machine', async () => {
+    const { status } = await deployment.client.ask<{ status: { phase: string } }>(
+      'GET',
+      `/v1/machines/${sandbox.sandboxId}`,
+    );
+    return status.phase === 'destroyed';
+  });
 });
 
 test('what is not the command’s fault is an error', async () => {
