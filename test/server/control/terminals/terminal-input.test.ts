@@ -1,5 +1,6 @@
 /** The input of one client, for a terminal that takes it slowly, or whose agent is offline. */
 import { expect, test, vi } from 'vitest';
+import type { StdinWriter } from '../../../../src/core/protocol.ts';
 import type { StdinOutcome } from '../../../../src/server/control/commands/stdin.ts';
 import { TerminalInput } from '../../../../src/server/control/terminals/terminal-input.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
@@ -41,17 +42,18 @@ function slowTerminal() {
 
 const WRITER = { id: 'writer-0123456789', offset: 7 };
 
-/** The input of a client that numbers it, whose writes have these outcomes. */
-function numbered(outcomes: StdinOutcome[]) {
-  const writes: [text: string, at: object][] = [];
+/** An input whose writes have these outcomes. `writer`: how its client numbers it. */
+function answered(outcomes: StdinOutcome[], writer?: StdinWriter) {
+  const writes: [text: string, at: { writer?: StdinWriter; offset?: number }][] = [];
   const accepted: [offset: number, numbered: boolean][] = [];
   const dropped = vi.fn();
   const input = new TerminalInput({
-    writer: WRITER,
+    writer,
     accepted: (...told) => accepted.push(told),
     control: {
-      writeStdin: async ({ bytes, writer, offset }) => {
-        writes.push([bytes.toString(), { ...(writer && { writer }), ...(offset !== undefined && { offset }) }]);
+      writeStdin: async ({ bytes, writer: numbering, offset }) => {
+        const at = { ...(numbering && { writer: numbering }), ...(offset !== undefined && { offset }) };
+        writes.push([bytes.toString(), at]);
         return outcomes[writes.length - 1] ?? expect.unreachable('too many writes');
       },
       resize: async () => 'sent',
@@ -96,29 +98,14 @@ test('input that follows a resize waits for it, whatever its size', async () => 
 });
 
 test('input that may have arrived is sent again at its offset; if that is not known, it is dropped, and the client is told', async () => {
-  const writes: [text: string, offset: number | undefined][] = [];
-  const outcomes: StdinOutcome[] = [
+  const { input, writes, dropped } = answered([
     { outcome: 'unknown' },
     { outcome: 'written', offset: 2, closed: false },
     { outcome: 'unknown' },
     { outcome: 'agent_away' },
     { outcome: 'written', offset: 3, closed: false },
     { outcome: 'written', offset: 4, closed: false },
-  ];
-  const dropped = vi.fn();
-  const input = new TerminalInput({
-    control: {
-      writeStdin: async ({ bytes, offset }) => {
-        writes.push([bytes.toString(), offset]);
-        return outcomes[writes.length - 1] ?? expect.unreachable('too many writes');
-      },
-      resize: async () => 'sent',
-    },
-    execution: EXECUTION,
-    dropped,
-    failed: (cause) => expect.unreachable(String(cause)),
-    full: () => {},
-  });
+  ]);
   input.write(Buffer.from('a'));
   await vi.waitFor(() => expect(dropped).toHaveBeenCalledOnce());
   for (const [key, count] of [
@@ -129,7 +116,7 @@ test('input that may have arrived is sent again at its offset; if that is not kn
     input.write(Buffer.from(key));
     await vi.waitFor(() => expect(writes).toHaveLength(count));
   }
-  expect(writes).toEqual([
+  expect(writes.map(([text, { offset }]) => [text, offset])).toEqual([
     ['a', undefined],
     ['b', undefined],
     ['c', undefined],
@@ -141,12 +128,15 @@ test('input that may have arrived is sent again at its offset; if that is not kn
 });
 
 test('input that a client numbers is sent again at its own offset until it is written, and then acknowledged', async () => {
-  const { input, writes, accepted, dropped } = numbered([
-    { outcome: 'unknown' },
-    { outcome: 'agent_away' },
-    { outcome: 'written', offset: 90, closed: false },
-    { outcome: 'written', offset: 95, closed: false },
-  ]);
+  const { input, writes, accepted, dropped } = answered(
+    [
+      { outcome: 'unknown' },
+      { outcome: 'agent_away' },
+      { outcome: 'written', offset: 90, closed: false },
+      { outcome: 'written', offset: 95, closed: false },
+    ],
+    WRITER,
+  );
   input.write(Buffer.from('ab'));
   await vi.waitFor(() => expect(writes).toHaveLength(3));
   input.write(Buffer.from('c'));
@@ -166,11 +156,14 @@ test('input that a client numbers is sent again at its own offset until it is wr
 });
 
 test('a client whose agent has an earlier version is told that its input is not numbered, and it is written without numbers', async () => {
-  const { input, writes, accepted } = numbered([
-    { outcome: 'no_writers' },
-    { outcome: 'written', offset: 2, closed: false },
-    { outcome: 'written', offset: 3, closed: false },
-  ]);
+  const { input, writes, accepted } = answered(
+    [
+      { outcome: 'no_writers' },
+      { outcome: 'written', offset: 2, closed: false },
+      { outcome: 'written', offset: 3, closed: false },
+    ],
+    WRITER,
+  );
   input.write(Buffer.from('ab'));
   await vi.waitFor(() => expect(writes).toHaveLength(2));
   input.write(Buffer.from('c'));
