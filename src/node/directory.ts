@@ -97,14 +97,14 @@ export class ChangeWatch {
   }
 }
 
-/** What was seen at the last look at a directory. It is looked at again after a change. */
+/** Remembers a fact about a directory. Computes it again after the directory has changed, and after a second. */
 export class LastLook<T> {
   readonly #directory: string;
   readonly #look: () => T;
   #watch: ChangeWatch | undefined;
   #seen: { value: T; at: number } | undefined;
 
-  /** `look` depends on the directory and its direct entries alone. */
+  /** `look` computes the fact, from the directory and its direct entries alone. */
   constructor(directory: string, look: () => T) {
     this.#directory = directory;
     this.#look = look;

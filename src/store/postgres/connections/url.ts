@@ -42,7 +42,7 @@ export function parseDatabaseUrl(text: string): DatabaseAddress {
   if (parts === null)
     throw new DatabaseUrlError(`it is not of the form postgres://USER@HOST:PORT/DATABASE; ${ENCODED}`);
   const [, credentials = '', hosts = '', database = '', query = ''] = parts;
-  // What follows a separator in an unencoded password would be taken for a host or a parameter, and appear in messages.
+  // A password with an unencoded @, / or ? is split there. Its rest would count as a host or a parameter, and messages would show it.
   if (`${hosts}${database}${query}`.includes('@')) {
     throw new DatabaseUrlError(ENCODED);
   }

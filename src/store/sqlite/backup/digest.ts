@@ -11,7 +11,7 @@ const DIGEST_LENGTH = 64;
 const LINE_BYTES = LABEL.length + DIGEST_LENGTH + 1;
 const READ_BYTES = 1024 * 1024;
 
-/** What the line says of the bytes before it. `absent`: there is no such line. */
+/** Whether the digest in the line is that of the bytes before the line. `absent`: the file has no such line. */
 export type DigestState = 'right' | 'wrong' | 'absent';
 
 /** Adds the line to the file at `path`. */
