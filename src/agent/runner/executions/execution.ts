@@ -195,7 +195,7 @@ export class Execution {
     const ending = exitEnding({ ...exit, outOfMemory }, run.termination.cause);
     const { home, cwd = '.' } = run.launch.request;
     const missing = await run.artifacts?.collect(
-      { home, cwd },
+      { home, cwd, leftNothing: exit.leftNothing === true },
       {
         report: (kind, payload) => this.#host.report(this.log, kind, payload),
         room: () => this.#host.room(),
