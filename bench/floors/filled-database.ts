@@ -30,6 +30,8 @@ const DEFINITION = {
 export const SEARCHED = `
   UPDATE machines SET newest_execution = newest.id
     FROM (SELECT machine_id, max(id) AS id FROM executions GROUP BY machine_id) newest WHERE newest.machine_id = machines.id;
+  UPDATE machines SET next_expiry = (SELECT min(expires_at) FROM executions
+    WHERE machine_id = machines.id AND dispatch_number IS NULL AND completed_at IS NULL);
   INSERT OR IGNORE INTO succeeded_spans SELECT DISTINCT id / 64 FROM executions WHERE status = 'succeeded';`;
 /** Rows written in one transaction. */
 const STEP = 250_000;

@@ -31,7 +31,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
     name: 'machines',
     key: ['id'],
     added: ['owner', 'history'],
-    dropped: ['newest_execution'],
+    dropped: ['newest_execution', 'next_expiry'],
     sequence: 'identity',
   },
   { name: 'machine_labels', key: ['machine_id', 'key'] },

@@ -48,9 +48,11 @@ export interface DispatchStore {
 
 /** Ends executions that are due. */
 export interface DeadlineStore {
-  /** Ends up to `limit` waiting executions whose expires_at has passed, and returns them. */
+  /**
+   * Ends up to `limit` waiting executions whose expires_at has passed, and returns them. More may be due if `nextExpiry` has passed after it.
+   */
   expireDue(p: { now: number; limit: number }): Promise<Execution[]>;
-  /** The earliest expires_at of the waiting executions. Undefined if none waits. */
+  /** A time before which no waiting execution expires: the earliest expires_at, if none has ended its wait since. Undefined: none waits. */
   nextExpiry(): Promise<number | undefined>;
   /**
    * Ends as agent_lost up to `limit` dispatched executions of machines that are offline since `awaySince` or longer, and returns them.

@@ -7,7 +7,6 @@ import { type Context, read } from './tables/context.ts';
 import { type ExecutionRow, toRecord } from '../rows/execution-row.ts';
 import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './tables/select-execution.ts';
 
-const WAITING = 'e.dispatched_to IS NULL AND e.completed_at IS NULL';
 const DISPATCHED = 'e.dispatch_number > 0 AND e.completed_at IS NULL';
 
 const QUEUE_PLACE = `SELECT
@@ -43,20 +42,14 @@ export function dispatchMethods({ db, write, tx }: Context): DispatchStore & Rep
 
 /** Ends executions that are due. */
 export function deadlineMethods({ db, write, tx }: Context): DeadlineStore {
-  const due = db.prepare<[number, number], ExecutionRow>(
-    `${SELECT_EXECUTION} WHERE ${WAITING} AND e.expires_at <= ? ORDER BY e.expires_at LIMIT ?`,
-  );
-  const nextExpiry = db
-    .prepare<[], number | null>(`SELECT min(e.expires_at) FROM executions e WHERE ${WAITING}`)
-    .pluck();
   const abandoned = db.prepare<[number, number], ExecutionRow>(
     `SELECT ${EXECUTION_COLUMNS} FROM machines m CROSS JOIN executions e ON e.machine_id = m.id CROSS JOIN requests r ON r.execution_id = e.id
      WHERE m.away_since <= ? AND ${DISPATCHED} LIMIT ?`,
   );
   return {
     expireDue: ({ now, limit }) =>
-      write(() => dispatching.advanceAll(tx, due.all(now, limit).map(toRecord), { type: 'expired' }, now)),
-    nextExpiry: () => read(() => nextExpiry.get() ?? undefined),
+      write(() => tx.expiries.endDue(now, limit, (due) => dispatching.advanceAll(tx, due, { type: 'expired' }, now))),
+    nextExpiry: () => read(() => tx.expiries.next()),
     markAbandonedLost: ({ awaySince, reason, now, limit }) =>
       write(() => {
         const records = abandoned.all(awaySince, limit).map(toRecord);

@@ -24,8 +24,9 @@ export function executionMethods({ db, write, log, tx }: Context): ExecutionStor
     .prepare<{ createdBy: string }, number>(
       // CROSS JOIN: from the unfinished executions, never from all requests.
       `SELECT
-        (SELECT coalesce(sum(r.queued_bytes), 0) FROM executions CROSS JOIN requests r ON r.execution_id = executions.id
-          WHERE executions.dispatched_to IS NULL AND executions.completed_at IS NULL AND r.created_by = $createdBy)
+        (SELECT coalesce(sum(r.queued_bytes), 0) FROM executions INDEXED BY executions_alive
+            CROSS JOIN requests r ON r.execution_id = executions.id
+          WHERE executions.dispatch_number IS NULL AND executions.completed_at IS NULL AND r.created_by = $createdBy)
         + (SELECT coalesce(sum(length(sealed_request)), 0) FROM batches
           WHERE status = 'running' AND created_by = $createdBy)
         + (SELECT coalesce(sum(length(sealed_request)), 0) FROM schedules WHERE created_by = $createdBy)`,

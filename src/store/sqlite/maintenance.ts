@@ -18,8 +18,8 @@ export function maintenanceMethods({ db, write }: Context): Methods {
     'DELETE FROM join_tokens WHERE id IN (SELECT id FROM join_tokens WHERE expires_at <= ? LIMIT ?)',
   ].map((sql) => db.prepare(sql));
   const waiting = db.prepare<[], Count<ExecutionStatus> & { oldest: number }>(
-    `SELECT status AS key, count(*) AS count, min(created_at) AS oldest FROM executions
-     WHERE dispatched_to IS NULL AND completed_at IS NULL GROUP BY status`,
+    `SELECT status AS key, count(*) AS count, min(created_at) AS oldest FROM executions INDEXED BY executions_alive
+     WHERE dispatch_number IS NULL AND completed_at IS NULL GROUP BY status`,
   );
   const dispatched = db.prepare<[], Count<ExecutionStatus>>(
     `SELECT status AS key, count(*) AS count FROM executions INDEXED BY executions_alive

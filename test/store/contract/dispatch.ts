@@ -222,6 +222,33 @@ export function describeDispatch(open: OpenStore): void {
       ]);
       expect(await store.nextExpiry()).toBe(T0 + 99);
     });
+
+    it('has the next time again once the earliest of a machine does not wait any more', async () => {
+      const { store } = bench();
+      const sooner = await bench().create({ expiresAt: T0 + 10 });
+      await bench().create({ expiresAt: T0 + 99 });
+      await store.requestCancel({ machineId: 'dm-one', executionId: sooner.executionId, by: 'admin', now: T0 + 1 });
+      expect(await store.expireDue({ now: T0 + 10, limit: 5 })).toEqual([]);
+      expect(await store.nextExpiry()).toBe(T0 + 99);
+      const { executionId } = await bench().create({ expiresAt: T0 + 50 });
+      expect(await store.nextExpiry()).toBe(T0 + 50);
+      expect(ids(await store.expireDue({ now: T0 + 50, limit: 5 }))).toEqual([executionId]);
+    });
+
+    it('ends what is due on each of several machines, a part at a time', async () => {
+      const { store } = bench();
+      const machines = ['dm-one', 'dm-two', 'dm-three'];
+      for (const machineId of machines.slice(1)) await bench().connect(machineId, `runner-${machineId}`);
+      const due: string[] = [];
+      for (const machineId of [...machines, ...machines])
+        due.push((await bench().create({ machineId, expiresAt: T0 + 10 + due.length })).executionId);
+      await bench().create({ machineId: 'dm-two', expiresAt: T0 + 99 });
+      const ended: string[] = [];
+      while (((await store.nextExpiry()) ?? 0) <= T0 + 50)
+        ended.push(...ids(await store.expireDue({ now: T0 + 50, limit: 4 })));
+      expect(ended.sort()).toEqual(due.sort());
+      expect(await store.nextExpiry()).toBe(T0 + 99);
+    });
   });
 
   describe('markAbandonedLost', () => {

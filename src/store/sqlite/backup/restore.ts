@@ -84,7 +84,10 @@ function abandonAll(db: Database, now: number): number {
   const log = createEventLog(db, chunks);
   const tx = new SqliteTransaction(db, { log, chunks, tails: createOutputTails(db), machines }, () => {});
   const waiting = db
-    .prepare<[], string>('SELECT public_id FROM executions WHERE dispatched_to IS NULL AND completed_at IS NULL')
+    .prepare<[], string>(
+      `SELECT public_id FROM executions INDEXED BY executions_alive
+       WHERE dispatch_number IS NULL AND completed_at IS NULL`,
+    )
     .pluck();
   return db
     .transaction(() => {

@@ -7,6 +7,7 @@ import type { Actor, Artifact, Idempotency, Replay } from '../../store.ts';
 import type { Transaction } from '../../transactions/transaction.ts';
 import type { Database } from '../file/database.ts';
 import type { EventLog } from './event-log.ts';
+import { Expiries } from './expiries.ts';
 import { ListKeys } from './list-keys.ts';
 import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
@@ -89,6 +90,7 @@ export class SqliteTransaction implements Transaction {
   readonly machines: MachineTable;
   readonly #artifacts: ArtifactTable;
   readonly #lists: ListKeys;
+  readonly expiries: Expiries;
 
   /** `onWiped` is called when a sealed input was deleted: old copies of it may remain in the write-ahead log. */
   constructor(
@@ -104,6 +106,7 @@ export class SqliteTransaction implements Transaction {
     this.#onWiped = onWiped;
     this.#artifacts = new ArtifactTable(db);
     this.#lists = new ListKeys(db);
+    this.expiries = new Expiries(db);
   }
 
   mayAct(actor: Actor | undefined, now: number): boolean {
@@ -209,6 +212,7 @@ export class SqliteTransaction implements Transaction {
     this.#insertRequest(key, newExecution, queuedBytes);
     if (newExecution.sealedInput !== undefined) this.#statements.seal.run(key, newExecution.sealedInput);
     this.#lists.created(machineKey, key);
+    if (dispatchNumber === null) this.expiries.created(machineKey, expiresAt);
     this.#saveQueue(queue);
   }
 

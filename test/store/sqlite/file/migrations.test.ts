@@ -74,6 +74,7 @@ describe('a database of schema 3', () => {
       UPDATE machines SET waiting = 1;`);
     db.close();
     const store = openSqliteStore({ path: path(), now: 20 });
+    expect(await store.nextExpiry()).toBe(9999);
     const get = (executionId: string) => store.getExecution({ machineId: 'dm-one', executionId });
     expect(await get('a')).toMatchObject({ status: 'expired', errorCode: 'execution_timed_out' });
     expect(await get('late')).toMatchObject({ status: 'expired', errorCode: 'start_timed_out' });
