@@ -1,7 +1,11 @@
-/** (d) Measures the time from a command's first write to its reader over server-sent events, on a busy machine; and through a bare pipe. */
+/**
+ * (d) Measures the time from a command's first write to its reader over server-sent events, on a busy machine; through a bare pipe; and through a
+ * bare chain of as many Node processes, which only pass the bytes on.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Deployment } from '../test/helpers/harness.ts';
+import { BareChain } from './floors/bare-chain.ts';
 import { requestsTo } from './requests.ts';
 import { percentile, say, TINY } from './rounds.ts';
 
@@ -18,12 +22,15 @@ const executions = `/v1/machines/${deployment.agent.machineId}/executions`;
 const COMMAND = ['sh', '-c', 'sleep 0.05; date +"at=%s.%N"'];
 const delays: number[] = [];
 const bareDelays: number[] = [];
+const chainDelays: number[] = [];
+const chain = await BareChain.start(deployment.dir, COMMAND);
 let over = false;
 
 try {
   const load = Promise.all(Array.from({ length: BUSY }, busy));
   for (let sample = 0; sample < SAMPLES; sample += 1) {
     bareDelays.push(await bareFirstByte());
+    chainDelays.push(await chainFirstByte());
     delays.push(await firstByte());
   }
   over = true;
@@ -32,12 +39,14 @@ try {
   const others = `${BUSY} others at a time`;
   for (const [name, own] of [
     [`bare pipe, ${others}`, bareDelays],
+    [`bare chain of Node processes, ${others}`, chainDelays],
     [`execution, ${others}`, delays],
   ] as const) {
     say('first-byte', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99), samples: SAMPLES });
   }
 } finally {
   over = true;
+  await chain.close();
   await api.close();
   await deployment.dispose();
 }
@@ -62,6 +71,11 @@ async function bareFirstByte(): Promise<number> {
   const arrived = performance.timeOrigin + performance.now();
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   return arrived - writtenAt(bytes.toString());
+}
+
+async function chainFirstByte(): Promise<number> {
+  const { bytes, at } = await chain.first();
+  return at - writtenAt(bytes.toString());
 }
 
 /** ms since the epoch. */

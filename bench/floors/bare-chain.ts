@@ -41,6 +41,16 @@ export class BareChain {
     return bytes;
   }
 
+  /** Runs the command. Returns its first bytes, and their time of arrival (ms since the epoch). */
+  async first(): Promise<{ bytes: Buffer; at: number }> {
+    const [response] = await once(get({ port: this.#port, host: '127.0.0.1' }), 'response');
+    const [bytes] = (await once(response, 'data')) as [Buffer];
+    const at = performance.timeOrigin + performance.now();
+    response.resume();
+    await once(response, 'end');
+    return { bytes, at };
+  }
+
   async close(): Promise<void> {
     for (const process of this.#processes) {
       process.kill();
