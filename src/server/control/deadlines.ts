@@ -10,6 +10,8 @@ import type { MachineCommands } from './commands/machine-commands.ts';
 
 const BATCH = 500;
 const RETRY_MS = 1000;
+/** Least time from one search for due executions to the next, ms. A search may read all that wait on a machine: 10,000 in about 2 ms. */
+const SEARCH_GAP_MS = 50;
 /** Maximum interval between queries of the next expiry, ms: another server may have created the execution, or a clock may have been set. */
 const POLL_INTERVAL_MS = 5000;
 const MIN_SWEEP_INTERVAL_MS = 50;
@@ -84,7 +86,7 @@ export class Deadlines {
       log.warn({ err: cause }, 'ending executions that did not start in time failed; trying again');
       next = now() + RETRY_MS;
     }
-    this.#wakeAt(Math.min(next, this.#due));
+    this.#wakeAt(Math.max(Math.min(next, this.#due), reached ? now() + SEARCH_GAP_MS : 0));
   }
 
   #sweepLater(): void {

@@ -10,7 +10,7 @@ beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
 afterEach(() => void vi.useRealTimers());
 
 /** Deadlines on a stub of the store with expiry times and abandoned executions. */
-function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['store']> } = {}) {
+function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['store']>; onSearch?: () => void } = {}) {
   const expiries = [...(p.expiries ?? [])];
   const published: Execution[] = [];
   const lost: string[] = [];
@@ -20,6 +20,7 @@ function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['s
     store: {
       nextExpiry: async () => (expiries.length === 0 ? undefined : Math.min(...expiries)),
       expireDue: async ({ now, limit }) => {
+        p.onSearch?.();
         const due = expiries.filter((at) => at <= now).slice(0, limit);
         for (const at of due) expiries.splice(expiries.indexOf(at), 1);
         return due.map((at) => storedExecution({ executionId: `e${at}`, status: 'expired' }));
@@ -51,6 +52,21 @@ function deadlinesOver(p: { expiries?: number[]; store?: Partial<DeadlineDeps['s
     },
   };
 }
+
+test('executions that expire one after the other are searched for at most twenty times a second', async () => {
+  const expiries = Array.from({ length: 1000 }, (_, index) => 1_000_000 + index);
+  let searches = 0;
+  const { deadlines, published } = deadlinesOver({
+    expiries,
+    onSearch: () => {
+      searches += 1;
+    },
+  });
+  deadlines.start();
+  await vi.advanceTimersByTimeAsync(1100);
+  expect(published).toHaveLength(1000);
+  expect(searches).toBeLessThanOrEqual(22);
+});
 
 test('due executions expire at the start, later ones at their time and not before', async () => {
   const { deadlines, published } = deadlinesOver({ expiries: [900_000, 1_005_000] });
