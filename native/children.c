@@ -69,9 +69,15 @@ void free_dead(void) {
 
 /* ---- starting ---- */
 
+static char *copy_of(const char *text) {
+  char *copy = strdup(text);
+  if (!copy) die("out of memory");
+  return copy;
+}
+
 static char *marker_of(char *const *envp) {
   for (; *envp; envp++) {
-    if (strncmp(*envp, "EXECUTION_ID=", 13) == 0) return strdup(*envp);
+    if (strncmp(*envp, "EXECUTION_ID=", 13) == 0) return copy_of(*envp);
   }
   return NULL;
 }
@@ -94,7 +100,7 @@ static struct execution *prepare(uint32_t handle, struct launch *launch) {
     *output = (struct output){.execution = execution, .fd = -1, .event = i == 0 ? STDOUT : STDERR};
     output->tail_event = i == 0 ? STDOUT_TAIL : STDERR_TAIL;
   }
-  if (launch->cgroup) execution->cgroup = strdup(launch->cgroup);
+  if (launch->cgroup) execution->cgroup = copy_of(launch->cgroup);
   execution->marker = marker_of(launch->envp);
   return execution;
 }
