@@ -1,7 +1,7 @@
 /** The artifacts of one machine: files that its commands left. */
 import type { ArtifactWire } from '../api/artifact.ts';
 import { backoffMs, pause } from './http/backoff.ts';
-import { ExecplaneError, isRetryable, UnreachableError } from './http/errors.ts';
+import { isRetryable } from './http/errors.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
 import type { Transport } from './http/transport.ts';
@@ -57,8 +57,7 @@ export class Artifacts {
       } catch (cause) {
         signal?.throwIfAborted();
         failures += 1;
-        const error = cause instanceof ExecplaneError ? cause : new UnreachableError(this.#transport.origin, { cause });
-        if (!isRetryable(error) || failures > MAX_FAILURES) throw error;
+        if (!isRetryable(cause) || failures > MAX_FAILURES) throw cause;
         await pause(backoffMs(failures, RECONNECT), signal);
       }
     }
@@ -70,7 +69,7 @@ export class Artifacts {
       headers,
       signal,
     });
-    yield* readChunks(response, SILENCE_MS);
+    yield* readChunks(response, { origin: this.#transport.origin, silenceMs: SILENCE_MS });
   }
 
   #at(artifactId: string): string {

@@ -2,7 +2,7 @@
 import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/interaction.ts';
-import { RefusedError, UnreachableError } from './http/errors.ts';
+import { RefusedError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { mergedOutput, type OutputPiece } from './merged-output.ts';
 import { outputStream } from './output-stream.ts';
@@ -134,11 +134,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const call = { query: { tail }, headers: { accept: '*/*' }, signal };
     const response = await this.#transport.open('GET', `${this.#path}/output/${stream}`, call);
-    try {
-      yield* readChunks(response, MAX_WAIT_MS);
-    } catch (cause) {
-      throw new UnreachableError(this.#transport.origin, { cause });
-    }
+    yield* readChunks(response, { origin: this.#transport.origin, silenceMs: MAX_WAIT_MS });
   }
 
   /** Returns some of the bytes of a stream that are kept now: fewer, or none, if there are no more. */

@@ -1,9 +1,9 @@
 /** Follows the event log of an execution to its end, over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/execution.ts';
 import { decodeBase64 } from './base64.ts';
-import { isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './http/errors.ts';
-import { Outage, type OutageListener } from './http/outage.ts';
-import { readChunks } from './http/read-chunks.ts';
+import { parseObject, UnexpectedAnswerError } from './http/errors.ts';
+import type { OutageListener } from './http/outage.ts';
+import { resumedStream } from './http/resumed-stream.ts';
 import { hasShape, mismatch } from './http/shape.ts';
 import { EXECUTION_EVENT } from './http/shapes.ts';
 import { hasEnded } from './result.ts';
@@ -30,57 +30,50 @@ const SILENCE_MS = 45_000;
 export async function* followEvents(
   transport: Transport,
   path: string,
-  options: FollowOptions = {},
+  { after = 0, signal, outage }: FollowOptions = {},
 ): AsyncGenerator<ExecutionEvent> {
-  const outage = new Outage(options.outage);
-  let last = options.after ?? 0;
-  for (;;) {
-    try {
-      for await (const event of openStream(transport, path, last, options.signal, () => outage.over())) {
-        if (event.sequence <= last) continue;
-        last = event.sequence;
-        outage.dataReceived();
-        yield event;
-        if (hasEnded(event)) return;
-      }
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
-    }
-    await outage.pause(options.signal);
+  let last = after;
+  const events = {
+    async open() {
+      const position: Record<string, string> = last > 0 ? { 'last-event-id': String(last) } : {};
+      const call = { headers: { accept: 'text/event-stream', ...position }, attempts: 1, signal };
+      const response = await transport.open('GET', `${path}/events`, { query: { encoding: 'base64' }, ...call });
+      const decoder = new EventDecoder(response, transport.origin);
+      return { response, decode: (bytes: Uint8Array) => newEvents(decoder.decode(bytes)) };
+    },
+    received(event: ExecutionEvent) {
+      last = event.sequence;
+      return hasEnded(event);
+    },
+    isComplete: () => Promise.resolve(false),
+  };
+  function* newEvents(decoded: Iterable<ExecutionEvent>): Generator<ExecutionEvent> {
+    for (const event of decoded) if (event.sequence > last) yield event;
   }
+  yield* resumedStream(transport, events, { signal, silenceMs: SILENCE_MS, listener: outage });
 }
 
-async function* openStream(
-  transport: Transport,
-  path: string,
-  last: number,
-  signal: AbortSignal | undefined,
-  opened: () => void,
-): AsyncGenerator<ExecutionEvent> {
-  const response = await transport.open('GET', `${path}/events`, {
-    query: { encoding: 'base64' },
-    headers: { accept: 'text/event-stream', ...(last > 0 ? { 'last-event-id': String(last) } : {}) },
-    attempts: 1,
-    signal,
-  });
-  opened();
-  const parser = new ServerSentEventParser();
-  const decoder = new TextDecoder();
-  try {
-    for await (const bytes of readChunks(response, SILENCE_MS)) {
-      for (const data of parser.push(decoder.decode(bytes, { stream: true }))) {
-        const event = parseObject(data);
-        if (!hasShape(event, EXECUTION_EVENT)) {
-          const wrong = mismatch(event, EXECUTION_EVENT);
-          throw new UnexpectedAnswerError(response, { origin: transport.origin, mismatch: wrong });
-        }
-        yield fromWire(event);
+/** Decodes the server-sent events of one answer. Throws UnexpectedAnswerError. */
+class EventDecoder {
+  readonly #response: Response;
+  readonly #origin: string;
+  readonly #parser = new ServerSentEventParser();
+  readonly #text = new TextDecoder();
+
+  constructor(response: Response, origin: string) {
+    this.#response = response;
+    this.#origin = origin;
+  }
+
+  *decode(bytes: Uint8Array): Generator<ExecutionEvent> {
+    for (const data of this.#parser.push(this.#text.decode(bytes, { stream: true }))) {
+      const event = parseObject(data);
+      if (!hasShape(event, EXECUTION_EVENT)) {
+        const wrong = mismatch(event, EXECUTION_EVENT);
+        throw new UnexpectedAnswerError(this.#response, { origin: this.#origin, mismatch: wrong });
       }
+      yield fromWire(event);
     }
-  } catch (cause) {
-    if (cause instanceof UnexpectedAnswerError) throw cause;
-    throw new UnreachableError(transport.origin, { cause });
   }
 }
 

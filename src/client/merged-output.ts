@@ -1,9 +1,8 @@
 /** Both output streams of an execution in one, in the order in which they were read on its machine. */
-import { isRetryable, UnreachableError } from './http/errors.ts';
-import { Outage } from './http/outage.ts';
-import { readChunks } from './http/read-chunks.ts';
+import { resumedStream } from './http/resumed-stream.ts';
 import type { Transport } from './http/transport.ts';
-import { assertComplete, type OutputSource, Release, SILENCE_MS } from './output-stream.ts';
+import { isComplete, OPEN_MS, SILENCE_MS } from './output-stream.ts';
+import { type OutputSource, Release } from './http/release.ts';
 
 type Stream = OutputSource['stream'];
 
@@ -12,11 +11,7 @@ export interface OutputPiece {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-interface MergedSource {
-  /** Path of the execution in the API. */
-  path: string;
-  /** True in output mode `stream`: output that was read is released, so that the command can continue. */
-  releases: boolean;
+interface MergedSource extends Omit<OutputSource, 'stream'> {
   signal: AbortSignal;
 }
 
@@ -24,71 +19,38 @@ interface MergedSource {
 const FRAME_HEADER_BYTES = 8;
 
 /** Yields both streams from their first bytes to the end of the command. A broken connection is resumed at the byte. Throws ExecplaneError. */
-export async function* mergedOutput(transport: Transport, source: MergedSource): AsyncGenerator<OutputPiece> {
-  const { path, releases, signal } = source;
-  const sources = {
-    stdout: { path, releases, stream: 'stdout' as const },
-    stderr: { path, releases, stream: 'stderr' as const },
-  };
-  const released = {
-    stdout: new Release(transport, sources.stdout, signal),
-    stderr: new Release(transport, sources.stderr, signal),
-  };
-  try {
-    yield* readToEnd(transport, source, { sources, released });
-  } finally {
-    released.stdout.close();
-    released.stderr.close();
-  }
-}
-
-async function* readToEnd(
+export async function* mergedOutput(
   transport: Transport,
-  source: MergedSource,
-  { sources, released }: { sources: Record<Stream, OutputSource>; released: Record<Stream, Release> },
+  { path, releases, signal }: MergedSource,
 ): AsyncGenerator<OutputPiece> {
-  const { signal } = source;
-  const outage = new Outage(undefined);
+  const releaseOf = (stream: Stream): Release => new Release(transport, { path, releases, stream }, signal);
+  const release = { stdout: releaseOf('stdout'), stderr: releaseOf('stderr') };
   const offsets = { stdout: 0, stderr: 0 };
-  for (;;) {
-    try {
-      for await (const piece of openAt(transport, source, offsets, () => outage.over())) {
-        // The consumer has received the earlier pieces.
-        released[piece.stream].upTo(offsets[piece.stream]);
-        offsets[piece.stream] += piece.bytes.length;
-        outage.dataReceived();
-        yield piece;
-      }
-      await assertComplete(transport, sources.stdout, { received: offsets.stdout, signal });
-      await assertComplete(transport, sources.stderr, { received: offsets.stderr, signal });
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
-    }
-    await outage.pause(signal);
-  }
-}
-
-async function* openAt(
-  transport: Transport,
-  { path, signal }: MergedSource,
-  offsets: { stdout: number; stderr: number },
-  opened: () => void,
-): AsyncGenerator<OutputPiece> {
-  const query = { stdout_offset: offsets.stdout, stderr_offset: offsets.stderr };
-  const response = await transport.open('GET', `${path}/output/merged`, {
-    query,
-    headers: { accept: '*/*' },
-    attempts: 1,
-    signal,
-  });
-  opened();
-  const frames = new FrameReader();
+  const merged = {
+    async open() {
+      const query = { stdout_offset: offsets.stdout, stderr_offset: offsets.stderr };
+      const call = { query, headers: { accept: '*/*' }, attempts: 1, timeoutMs: OPEN_MS, signal };
+      const response = await transport.open('GET', `${path}/output/merged`, call);
+      release.stdout.opened(response.headers);
+      release.stderr.opened(response.headers);
+      const frames = new FrameReader();
+      return { response, decode: (bytes: Uint8Array<ArrayBuffer>) => frames.push(bytes) };
+    },
+    received({ stream, bytes }: OutputPiece) {
+      offsets[stream] += bytes.length;
+      release[stream].upTo(offsets[stream]);
+      return false;
+    },
+    async isComplete() {
+      const stdout = await isComplete(transport, { path, stream: 'stdout' }, { received: offsets.stdout, signal });
+      return stdout && isComplete(transport, { path, stream: 'stderr' }, { received: offsets.stderr, signal });
+    },
+  };
   try {
-    for await (const bytes of readChunks(response, SILENCE_MS)) yield* frames.push(bytes);
-  } catch (cause) {
-    throw new UnreachableError(transport.origin, { cause });
+    yield* resumedStream(transport, merged, { signal, silenceMs: SILENCE_MS });
+  } finally {
+    release.stdout.close();
+    release.stderr.close();
   }
 }
 

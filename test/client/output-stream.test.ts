@@ -1,8 +1,6 @@
 /** The output of an execution as a stream, also if the connection is silent for a long time. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Execplane } from '../../src/client/main.ts';
-import { Transport } from '../../src/client/http/transport.ts';
-import { outputStream } from '../../src/client/output-stream.ts';
 import { answeredExecution } from './answers.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
@@ -48,44 +46,4 @@ test('a server that is unreachable for longer than 5 minutes is an outage', asyn
   const failed = expect(read).rejects.toThrow('http://execplane.test cannot be reached: connection refused');
   await vi.advanceTimersByTimeAsync(320_000);
   await failed;
-});
-
-test('a release that fails is repeated although no more output comes: the command waits for it', async () => {
-  const RELEASED_AT_BYTES = 5_000_000;
-  let [attempts, released] = [0, 0];
-  let output: ReadableStreamDefaultController<Uint8Array> | undefined;
-  const answer = (url: URL, method: string): Response => {
-    if (!url.pathname.endsWith('/output/stdout')) {
-      return Response.json({
-        ...answeredExecution('ex-1'),
-        output_mode: 'stream',
-        stdout_bytes: RELEASED_AT_BYTES + 1,
-      });
-    }
-    if (method !== 'HEAD') {
-      const pieces = [new Uint8Array(RELEASED_AT_BYTES), new Uint8Array(1)];
-      return new Response(
-        new ReadableStream<Uint8Array>({
-          start: (controller) => {
-            output = controller;
-            for (const piece of pieces) controller.enqueue(piece);
-          },
-        }),
-      );
-    }
-    attempts += 1;
-    if (attempts <= 10) return new Response(null, { status: 503 });
-    released = Number(url.searchParams.get('offset'));
-    output?.close();
-    return new Response(null);
-  };
-  const transport = new Transport({
-    url: 'http://execplane.test',
-    fetch: async (input, init) => answer(new URL(String(input)), init?.method ?? 'GET'),
-  });
-  const path = '/v1/machines/dm-test/executions/ex-1';
-  const read = Array.fromAsync(outputStream(transport, { path, stream: 'stdout', releases: true }));
-  await vi.advanceTimersByTimeAsync(300_000);
-  expect(Buffer.concat(await read)).toHaveLength(RELEASED_AT_BYTES + 1);
-  expect(released).toBe(RELEASED_AT_BYTES);
 });

@@ -1,8 +1,10 @@
 /** output_mode "stream" (contract-files.md): output of any size is exact despite broken connections, with limited memory and disk. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Execplane } from '../../src/client/main.ts';
 import type { WireEvent } from '../helpers/client.ts';
 import { Deployment } from '../helpers/harness.ts';
 import { until } from '../helpers/processes.ts';
@@ -145,6 +147,26 @@ test('all output arrives although the link and the server are killed and the rea
   expect({ bytes: reader.offset, sha256: reader.sha256 }).toEqual(expected);
   expect(reader.cuts).toBeGreaterThan(0);
   expect(await deployment.machine.ended(id)).toMatchObject({ status: 'succeeded', stdout_bytes: expected.bytes });
+});
+
+test('the client library releases a small buffer in time, and reads on exactly when server and link are killed together', async () => {
+  const expected = printedHere(LINES);
+  const { url, key } = deployment.server;
+  const machine = new Execplane({ url, apiKey: key }).machine(deployment.agent.machineId);
+  const { stdout } = await machine.start(['/bin/sh', '-c', LINES], { stdin: 'none', output: 'stream' });
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let killed = false;
+  for await (const piece of stdout) {
+    hash.update(piece);
+    bytes += piece.length;
+    if (killed || bytes < 3 * MIB) continue;
+    killed = true;
+    await Promise.all([deployment.server.kill(), deployment.agent.killLink()]);
+    deployment.agent.restart();
+    await deployment.server.restart();
+  }
+  expect({ bytes, sha256: hash.digest('hex') }).toEqual(expected);
 });
 
 test('a stream that nobody reads becomes bounded output, and its log says so', async () => {

@@ -1,8 +1,7 @@
 /** The audit trail as a stream of entries, for archives. */
 import type { AuditEntryWire } from '../../api/admin.ts';
-import { ExecplaneError, isRetryable, parseObject, UnexpectedAnswerError, UnreachableError } from './errors.ts';
-import { Outage } from './outage.ts';
-import { readChunks } from './read-chunks.ts';
+import { parseObject, UnexpectedAnswerError } from './errors.ts';
+import { resumedStream } from './resumed-stream.ts';
 import { hasShape } from './shape.ts';
 import { AUDIT_ENTRY } from './shapes.ts';
 import type { Transport } from './transport.ts';
@@ -17,54 +16,51 @@ export interface ExportOptions {
 const SILENCE_MS = 60_000;
 
 /** Yields all entries after `after`, oldest first, once each, over any number of broken connections. Throws ExecplaneError. */
-export async function* exportAudit(transport: Transport, options: ExportOptions): AsyncGenerator<AuditEntryWire> {
-  const { signal } = options;
-  const outage = new Outage(undefined);
-  let { after } = options;
-  for (;;) {
-    try {
-      for await (const entry of entriesAfter(transport, after, signal)) {
-        after = entry.audit_id;
-        outage.dataReceived();
-        yield entry;
-      }
-      return;
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!isRetryable(error) || outage.isTooLong(error)) throw error;
-    }
-    await outage.pause(signal);
-  }
+export async function* exportAudit(
+  transport: Transport,
+  { after, signal }: ExportOptions,
+): AsyncGenerator<AuditEntryWire> {
+  let last = after;
+  let lines: EntryDecoder | undefined;
+  const entries = {
+    async open() {
+      const call = { query: { after: last }, headers: { accept: 'application/x-ndjson' }, attempts: 1, signal };
+      const response = await transport.open('GET', '/v1/audit/export', call);
+      const decoder = new EntryDecoder(response, transport.origin);
+      lines = decoder;
+      return { response, decode: (bytes: Uint8Array) => decoder.decode(bytes) };
+    },
+    received({ audit_id: id }: AuditEntryWire) {
+      last = id;
+      return false;
+    },
+    /** An export that ended within an entry has broken off. */
+    isComplete: () => Promise.resolve(lines?.rest === ''),
+  };
+  yield* resumedStream(transport, entries, { signal, silenceMs: SILENCE_MS });
 }
 
-async function* entriesAfter(
-  transport: Transport,
-  after: string | undefined,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<AuditEntryWire> {
-  const response = await transport.open('GET', '/v1/audit/export', {
-    query: { after },
-    headers: { accept: 'application/x-ndjson' },
-    attempts: 1,
-    signal,
-  });
-  const decoder = new TextDecoder();
-  let rest = '';
-  try {
-    for await (const bytes of readChunks(response, SILENCE_MS)) {
-      const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const entry = parseObject(line);
-        if (entry === undefined || !hasShape(entry, AUDIT_ENTRY)) {
-          throw new UnexpectedAnswerError(response, { origin: transport.origin });
-        }
-        yield entry;
-      }
+/** Decodes the lines of one answer. Throws UnexpectedAnswerError. */
+class EntryDecoder {
+  /** The beginning of the next line. */
+  rest = '';
+  readonly #response: Response;
+  readonly #origin: string;
+  readonly #text = new TextDecoder();
+
+  constructor(response: Response, origin: string) {
+    this.#response = response;
+    this.#origin = origin;
+  }
+
+  *decode(bytes: Uint8Array): Generator<AuditEntryWire> {
+    const lines = (this.rest + this.#text.decode(bytes, { stream: true })).split('\n');
+    this.rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const entry = parseObject(line);
+      if (entry === undefined || !hasShape(entry, AUDIT_ENTRY))
+        throw new UnexpectedAnswerError(this.#response, { origin: this.#origin });
+      yield entry;
     }
-    if (rest !== '') throw new ExecplaneError('the export ended within an entry');
-  } catch (cause) {
-    if (cause instanceof UnexpectedAnswerError) throw cause;
-    throw new UnreachableError(transport.origin, { cause });
   }
 }

@@ -1,10 +1,13 @@
-import { ExecplaneError } from './errors.ts';
+import { ExecplaneError, UnreachableError } from './errors.ts';
 
 /**
- * Yields the body of a response in pieces. Throws if it breaks off, or if no piece arrives for `silenceMs` during a read. The time that the
- * caller takes for a piece does not count.
+ * Yields the body of a response in pieces. Throws UnreachableError if it breaks off, or if no piece arrives for `silenceMs` during a read. The
+ * time that the caller takes for a piece does not count. `origin`: of the server.
  */
-export async function* readChunks(response: Response, silenceMs: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* readChunks(
+  response: Response,
+  { origin, silenceMs }: { origin: string; silenceMs: number },
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   const silence = new Silence(silenceMs, () => void reader.cancel().catch(() => {}));
@@ -17,6 +20,8 @@ export async function* readChunks(response: Response, silenceMs: number): AsyncG
       if (done) return;
       yield value;
     }
+  } catch (cause) {
+    throw new UnreachableError(origin, { cause });
   } finally {
     silence.dispose();
     await reader.cancel().catch(() => {});

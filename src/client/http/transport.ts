@@ -44,6 +44,8 @@ export interface Call {
   signal?: AbortSignal | undefined;
   /** Number of attempts. */
   attempts?: number;
+  /** Time limit for each answer, ms. Default: longer than a server waits for an end. */
+  timeoutMs?: number;
 }
 
 /** Time limit for an answer, ms. A server that waits for an end answers within a minute. */
@@ -124,7 +126,10 @@ export class Transport {
   ): Promise<T> {
     const timeout = new AbortController();
     const signal = call.signal === undefined ? timeout.signal : AbortSignal.any([call.signal, timeout.signal]);
-    const timer = setTimeout(() => timeout.abort(new ExecplaneError('no answer in time')), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => timeout.abort(new ExecplaneError('no answer in time')),
+      call.timeoutMs ?? ANSWER_TIMEOUT_MS,
+    );
     const send = this.#options.fetch ?? fetch;
     try {
       const response = await send(this.#url(path, call.query), { ...request, signal });

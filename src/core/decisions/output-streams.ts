@@ -5,8 +5,8 @@ import { type ExecutionChange, ExecutionDraft, type ExecutionRecord } from './ex
 const ABANDONED = 'Nobody has read the output for too long: from now on output is kept up to a limit.';
 
 /**
- * Bytes by which an agent may exceed its output limit: it stops reading a moment later, and learns of each release after the server.
- * Further bytes are not kept, so that an agent that ignores the limit cannot fill the disk.
+ * Bytes by which an agent may exceed its output limit: what it sends without an acknowledgement, and what it reads before it stops. Further bytes
+ * are not kept, so that an agent that ignores the limit cannot fill the disk.
  */
 const STREAM_SLACK_BYTES = 16 * 1024 * 1024;
 
@@ -24,8 +24,9 @@ export function storedUpTo(
   terms: OutputTerms,
 ): number {
   if (execution.outputMode === undefined) return terms.maxOutputBytes;
-  const slack = execution.outputMode === 'stream' ? STREAM_SLACK_BYTES : 0;
-  return released[stream] + terms.streamBufferBytes + slack;
+  if (execution.outputMode === 'abandoned') return released[stream] + terms.streamBufferBytes;
+  // A release is written after the agent was told of it: a killed server leaves a command that may be a whole buffer ahead of the store.
+  return released[stream] + 2 * terms.streamBufferBytes + STREAM_SLACK_BYTES;
 }
 
 /** Ends the stream mode of a running execution whose output nobody reads: adds a remark to its log and keeps later output up to the limit. */

@@ -13,7 +13,7 @@ test('a body that is silent for too long breaks off; the time that the caller ta
     },
     cancel: cancelled,
   });
-  const pieces = readChunks(new Response(body), 1000);
+  const pieces = readChunks(new Response(body), { origin: 'http://execplane.test', silenceMs: 1000 });
   const first = pieces.next();
   await vi.advanceTimersByTimeAsync(999);
   send(new Uint8Array([1]));

@@ -103,17 +103,24 @@ describe('output that is kept until it is read', () => {
   });
 
   test('has no cap, but is limited if an agent exceeds its window', () => {
-    const chunks = Array.from({ length: 20 }, () => chunk);
+    const chunks = Array.from({ length: 24 }, () => chunk);
     const obedient = take(chunks, { maxOutputBytes: 10, streamBufferBytes: 4 * MIB }, streaming);
     expect(obedient.change?.after).toMatchObject({
-      kept: { stdout: 20 * MIB },
+      kept: { stdout: 24 * MIB },
       execution: { stdout: { truncated: false } },
     });
     const ignorant = take([...chunks, chunk], { streamBufferBytes: 4 * MIB }, streaming);
     expect(ignorant.change?.after).toMatchObject({
-      kept: { stdout: 20 * MIB },
+      kept: { stdout: 24 * MIB },
       execution: { stdout: { truncated: true } },
     });
+  });
+
+  test('is complete although a killed server did not write the last release, after which the command wrote a whole buffer', () => {
+    const buffer = 18 * MIB;
+    const chunks = Array.from({ length: (2 * buffer) / MIB + 1 }, () => chunk);
+    const { change } = take(chunks, { streamBufferBytes: buffer }, streaming);
+    expect(change?.after.execution.stdout).toEqual({ bytes: 37 * MIB, truncated: false });
   });
 
   test('can grow again after a release', () => {

@@ -93,7 +93,7 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   const resend = await undelivered(deps, session, plan, dispatched);
   if (session.phase !== 'joining') return;
   session.welcome({ protocol, hello, plan, resend });
-  // Output that was released while the agent was offline.
+  // Output that was released while the agent was offline, or that it was told over a connection that broke.
   for (const execution of plan.held) await session.limitOutput(execution);
 }
 

@@ -122,10 +122,10 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     return isKnown;
   }
 
-  /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as stored. */
+  /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as far as this server knows. */
   async limitOutput(execution: Execution, released?: Released): Promise<void> {
     if (execution.outputMode === undefined) return;
-    this.tell(await outputLimit(this.#deps.store, execution, this.#deps.settings, released));
+    this.tell(await outputLimit(this.#deps, execution, released));
   }
 
   /** The number of the last report on an execution that the agent had at its hello; 0 for none. */

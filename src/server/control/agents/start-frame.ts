@@ -5,7 +5,7 @@ import type { ArtifactLimits, Execution, OutputStore } from '../../../store/stor
 import type { SecretInput } from '../../seal.ts';
 import { AGENT_LIMITS } from './limits.ts';
 import type { Reconciliation } from './reconcile.ts';
-import type { Released } from './session-deps.ts';
+import type { Released, SessionDeps } from './session-deps.ts';
 
 /** The error message of an execution whose sealed input cannot be read. */
 export const UNREADABLE = 'The server cannot read the env and stdin that it sealed for this execution.';
@@ -128,17 +128,16 @@ function bufferBytes(
 
 /**
  * Returns the output limits of an execution in stream mode. Released output raises them, except on a terminal (terminal-limits.ts). `known`:
- * released offsets; absent: as stored.
+ * released offsets; absent: as stored, or further if this server has passed them on from memory.
  */
 export async function outputLimit(
-  store: Pick<OutputStore, 'outputBounds'>,
+  { store, relays, settings }: Pick<SessionDeps, 'store' | 'relays' | 'settings'>,
   execution: Execution,
-  settings: Pick<StartSettings, 'streamBufferBytes'>,
   known?: Released,
 ): Promise<OutputLimit> {
   const { executionId, outputMode } = execution;
   const streamBufferBytes = bufferBytes(execution, settings);
-  const released = known ?? (await releasedOf(store, executionId));
+  const released = known ?? further(await releasedOf(store, executionId), relays.get(executionId)?.released);
   return {
     type: 'output_limit',
     execution_id: executionId,
@@ -146,6 +145,10 @@ export async function outputLimit(
     stderr: released.stderr + streamBufferBytes,
     past_limit: outputMode === 'stream' ? 'wait' : 'discard',
   };
+}
+
+function further(stored: Released, inMemory: Released = stored): Released {
+  return { stdout: Math.max(stored.stdout, inMemory.stdout), stderr: Math.max(stored.stderr, inMemory.stderr) };
 }
 
 /** Returns how much a terminal has printed, as stored. */

@@ -72,10 +72,13 @@ export class StreamedOutput implements OutputReaders {
   async release(p: Release): Promise<StreamReleaseOutcome> {
     const { store, relays, machines, now } = this.#deps;
     const relay = relays.get(p.executionId);
-    if (relay?.execution.machineId === p.machineId && relay.release(p.stream, p.offset)) {
+    const passed = relay?.execution.machineId === p.machineId ? relay.release(p.stream, p.offset) : undefined;
+    if (relay !== undefined && passed !== undefined) {
       const { execution, released } = relay;
-      if (relay.takeReadNote()) await store.outputRead({ executionId: p.executionId, until: now() });
       await machines.outputLimited(execution, released);
+      if (relay.takeReadNote()) await store.outputRead({ executionId: p.executionId, until: now() });
+      // A reader that has this answer does not release the same bytes again, so a killed server must not forget it.
+      await passed.written;
       return { outcome: 'released', execution, released };
     }
     const released = await store.releaseOutput({ ...p, now: now() });

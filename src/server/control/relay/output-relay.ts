@@ -8,6 +8,8 @@ import { RelayBuffer, type RelayBudget } from './relay-buffer.ts';
 const NOTE_EVERY_MS = 1000;
 /** Released bytes at which their place is written, and the agent's window opens: fewer than clients release at once, and a quarter of the window. */
 const PLACE_EVERY_BYTES = 2 * 1024 * 1024;
+/** The part of a small buffer for which the same holds: a killed server forgets at most this much of what was released. */
+const PLACE_PART = 4;
 
 /** The session that reports come from: stores reports in order, each after all that it was given before. */
 export interface ReportSource {
@@ -48,6 +50,7 @@ export class OutputRelay {
   readonly execution: Execution;
   readonly #buffer: RelayBuffer;
   readonly #releaseWithinMs: number;
+  readonly #placeEveryBytes: number;
   readonly #now: () => number;
   readonly #readers = new Set<RelayReader>();
   #source: ReportSource | undefined;
@@ -62,6 +65,7 @@ export class OutputRelay {
   constructor({ execution, releaseWithinMs, now, ...buffer }: OutputRelayOptions) {
     this.execution = execution;
     this.#releaseWithinMs = releaseWithinMs;
+    this.#placeEveryBytes = Math.min(PLACE_EVERY_BYTES, buffer.streamBufferBytes / PLACE_PART);
     this.#buffer = new RelayBuffer(buffer);
     this.#deleted = { ...buffer.released };
     this.#now = now;
@@ -147,16 +151,21 @@ export class OutputRelay {
     await this.#source?.stored();
   }
 
-  /** A reader has everything before `offset`. False if only the store can tell whether that has come, or if it has all of it. */
-  release(stream: Stream, offset: number): boolean {
+  /**
+   * A reader has everything before `offset`. Undefined if only the store can tell whether that has come, or if it has all of it. Otherwise
+   * `written` settles when the store has the place, up to a small part of the buffer.
+   */
+  release(stream: Stream, offset: number): { written: Promise<void> } | undefined {
     const { end } = this;
-    if (end === undefined || offset > end[stream]) return false;
+    if (end === undefined || offset > end[stream]) return undefined;
     this.#buffer.release(stream, offset);
     this.#releasedAt = this.#now();
-    this.#store(this.#buffer.takeReleased(PLACE_EVERY_BYTES));
-    if (offset > this.#stored[stream]) return true;
+    const passed = this.#buffer.takeReleased(this.#placeEveryBytes);
+    this.#store(passed);
+    if (offset > this.#stored[stream])
+      return { written: (passed.length > 0 ? this.#source?.stored() : undefined) ?? Promise.resolve() };
     this.#deleted[stream] = Math.max(this.#deleted[stream], offset);
-    return false;
+    return undefined;
   }
 
   /** Whether the store is to learn that there is a reader; true once an interval. */

@@ -1,8 +1,10 @@
 /** Follows the output of an execution until the execution has ended: the bytes of one stream, or both streams in frames. */
 import { isTerminal, type Stream } from '../../../core/execution.ts';
+import { STREAM_BUFFER_HEADER } from '../../../core/stream-buffer-header.ts';
 import type { Execution, Store } from '../../../store/store.ts';
 import type { OpenReader } from '../../control/relay/output-relay.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
+import type { ServerConfig } from '../../config.ts';
 import type { HttpContext } from '../http-context.ts';
 
 const PIECE_BYTES = 262_144;
@@ -74,6 +76,15 @@ export function mergedReaderOf(
       });
     },
   };
+}
+
+/** Headers of an answer that follows output. In stream mode they tell its reader by when it has to release what it has read. */
+export function followHeaders(
+  { streamBufferBytes }: Pick<ServerConfig, 'streamBufferBytes'>,
+  { outputMode }: Pick<Execution, 'outputMode'>,
+): Record<string, string> {
+  const buffer = outputMode === 'stream' ? { [STREAM_BUFFER_HEADER]: String(streamBufferBytes) } : {};
+  return { 'x-accel-buffering': 'no', ...buffer };
 }
 
 /** Yields the bytes from `place` on until the execution has ended and all are read. A connected reader counts as reading, however slow it is. */

@@ -114,6 +114,27 @@ describe('output that is read and released', () => {
     reader.close();
   });
 
+  test('is released once the store has its place: a killed server must not forget what its reader does not release again', async () => {
+    const gates = new Gates();
+    const { plane, agent, execution, id, reader } = await relayed({ wrap: gates.wrap });
+    const piece = Buffer.alloc(65_536, 'x');
+    let offset = 2;
+    for (let sent = 0; sent < 4; sent += 1) {
+      agent.report(agent.record('stdout', id, piece));
+      await reader.memory(offset);
+      offset += piece.length;
+    }
+    const write = gates.holdBefore('appendReports');
+    const released = release(plane, execution, offset);
+    expect(await agent.next('output_limit')).toMatchObject({ stdout: offset + (1 << 20) });
+    await write.reached;
+    expect(await Promise.race([released, bounds(plane, id)])).toEqual({ start: 0, end: 2 });
+    write.release();
+    expect(await released).toMatchObject({ outcome: 'released' });
+    expect(await bounds(plane, id)).toEqual({ start: offset, end: offset });
+    reader.close();
+  });
+
   test('while it is being stored is deleted when it has been stored', async () => {
     const gates = new Gates();
     const { plane, agent, execution, id, reader } = await relayed({ wrap: gates.wrap });
@@ -233,4 +254,21 @@ test('a reader may continue after bytes that a killed server had in memory only,
     end: 6,
     followableTo: 6,
   });
+});
+
+test('an agent that connects again is told all that was released here, also what the database does not have yet', async () => {
+  const gates = new Gates();
+  const { plane, credential, agent, execution, id, reader } = await relayed({ wrap: gates.wrap });
+  agent.report(agent.stdout(id, 'cdef'));
+  await reader.memory(2);
+  expect(await release(plane, execution, 6)).toMatchObject({ outcome: 'released' });
+  const write = gates.holdBefore('appendReports');
+  await agent.cut();
+  await write.reached;
+  const held = { execution_id: id, state: 'running' as const, reported: 3 };
+  const hello = { last_dispatch_number: 1, held: [held], features: ['output_limit'] };
+  const second = await ScriptedAgent.join(plane.url, credential, hello);
+  expect(await second.next('output_limit')).toMatchObject({ execution_id: id, stdout: 6 + (1 << 20) });
+  write.release();
+  reader.close();
 });

@@ -6,7 +6,7 @@ import type { Execution } from '../../../../store/store.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { Problem } from '../../replies/problem.ts';
 import { findExecution } from '../../requests/lookup.ts';
-import { followedOutput, mergedReaderOf } from '../../streams/followed-output.ts';
+import { followedOutput, followHeaders, mergedReaderOf } from '../../streams/followed-output.ts';
 import { streamReply } from '../../streams/stream-reply.ts';
 
 /** The media type that Docker uses for the same frames. */
@@ -39,7 +39,8 @@ export function mergedOutputRoutes(app: App, context: HttpContext): void {
         stderr: await startOf(context, execution, 'stderr', stderr),
       };
       const signal = context.openRequests.open(request, reply);
-      reply.type(MULTIPLEXED).header('cache-control', 'private, no-cache').header('x-accel-buffering', 'no');
+      reply.type(MULTIPLEXED).header('cache-control', 'private, no-cache');
+      reply.headers(followHeaders(context.config, execution));
       const chunks = followedOutput(context, {
         execution,
         place: mergedReaderOf(context.store, executionId, start),

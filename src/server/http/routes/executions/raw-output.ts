@@ -13,7 +13,7 @@ import { RawOutputQuery } from '../../../../api/output.ts';
 import { streamReply } from '../../streams/stream-reply.ts';
 import { matchesEtag, readRange } from '../../streams/byte-range.ts';
 import { findExecution } from '../../requests/lookup.ts';
-import { followedOutput, readerOf } from '../../streams/followed-output.ts';
+import { followedOutput, followHeaders, readerOf } from '../../streams/followed-output.ts';
 import { readKept } from '../../streams/stream-bytes.ts';
 
 type RawRequest = FastifyRequest<{
@@ -159,7 +159,7 @@ async function follow(context: HttpContext, request: RawRequest, reply: FastifyR
   const start = startOf(request.query, bounds);
   if (start < bounds.start || start > bounds.followableTo) throw await noSuchBytes(context, p);
   const signal = context.openRequests.open(request, reply);
-  reply.header('x-accel-buffering', 'no');
+  reply.headers(followHeaders(context.config, execution));
   const place = readerOf(context.store, executionId, stream, start);
   const chunks = followedOutput(context, { execution, place, signal });
   await streamReply(reply, { chunks, signal, logger: context.logger });
