@@ -37,24 +37,33 @@ try {
   const links = new Fleet(balancers.urls, { count: AGENTS, token });
   fleet = links;
   const all = (): Promise<void> => links.reached((connected) => connected === AGENTS);
-  say('cluster-agents', 'joined', { seconds: await seconds(all) });
+  say('cluster-agents', 'joined', await costOf(all));
   await sleep(TINY ? 100 : 5000);
   say('cluster-agents', 'memory of the servers', { kb_a_machine: (residentBytes() - before) / AGENTS / 1000 });
   say('cluster-agents', `idle for ${IDLE_S} s`, await idle());
   await dispatches();
   await cluster.server(0).kill();
-  say('cluster-agents', 'one server killed, until all are back', { seconds: await seconds(() => backAfter(links)) });
+  say('cluster-agents', 'one server killed, until all are back', await costOf(() => backAfter(links)));
   await Promise.all(cluster.servers.slice(1).map((server) => server.kill()));
   await links.reached((connected) => connected === 0);
-  const storm = await seconds(async () => {
+  const storm = await costOf(async () => {
     await Promise.all(cluster.servers.map((server) => server.restart()));
     await all();
   });
-  say('cluster-agents', 'all killed and started again, until all are back', { seconds: storm });
+  say('cluster-agents', 'all killed and started again, until all are back', storm);
 } finally {
   await fleet?.stop();
   await balancers.stop();
   await cluster.dispose();
+}
+
+/** Returns the duration of a task, and the processor time of the servers that run and of the database for each agent. */
+async function costOf(task: () => Promise<void>): Promise<Record<string, number>> {
+  const before = cpuNow();
+  const duration = await seconds(task);
+  const after = cpuNow();
+  const each = (name: keyof typeof after): number => ((after[name] - before[name]) * 1000) / AGENTS;
+  return { seconds: duration, servers_cpu_us_an_agent: each('servers'), database_cpu_us_an_agent: each('database') };
 }
 
 /** Waits until all links are connected again. The kernel has closed the links of the killed server, but they may still be counted. */

@@ -23,6 +23,8 @@ const [url = '', first = '0', end = '0'] = process.argv.slice(2);
 const FIRST = Number(first);
 const BASE_MS = 250;
 const CAP_MS = 10_000;
+/** A server checks more than 20 at a time from one address one after the other. */
+const ENROLMENTS_AT_A_TIME = 8;
 /** An execution has two reports: its start and its end. */
 const LAST_REPORT = 2;
 const SAYS_STARTS = process.env['SAY_STARTS'] !== undefined;
@@ -30,8 +32,8 @@ let connected = 0;
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 
-const pool = new Pool(url, { connections: 16 });
-await inParallel(Number(end) - FIRST, 16, async (turn) => {
+const pool = new Pool(url, { connections: ENROLMENTS_AT_A_TIME });
+await inParallel(Number(end) - FIRST, ENROLMENTS_AT_A_TIME, async (turn) => {
   const index = FIRST + turn;
   const credential = `xpa_${randomBytes(32).toString('base64url')}`;
   await enrol(`dm-sim-${index}`, credential);

@@ -66,7 +66,8 @@ export function connectionMethods({ read, writers, transactions, replicaId }: Co
             tx.save(change);
             return change.after.execution;
           });
-          return ended.length === 0 ? connected : { ...connected, ended };
+          const hasWaiting = (tx.queue(machineId)?.waiting ?? 0) > 0;
+          return ended.length === 0 ? connected : { ...connected, hasWaiting, ended };
         },
       }),
     machineDisconnected: ({ machineId, epoch, now }) =>

@@ -29,7 +29,8 @@ export interface ConnectionStore {
    * Gives the machine a new connection with the next epoch: writes of an earlier connection become stale. `lastDispatchNumber`: the highest
    * number that the instance has accepted. If the machine's number is lower (the database was restored from a backup, or lost commits), it
    * rises to that, because the agent would never start an execution with a lower number. `held`: executions that the agent has. Waiting
-   * executions of the machine that may have been dispatched by lost commits end as agent_lost.
+   * executions of the machine that may have been dispatched by lost commits end as agent_lost. `credentialHash`: SHA-256 of the credential
+   * with which the agent has authenticated. Absent: it is not checked.
    */
   machineConnected(p: {
     machineId: string;
@@ -40,10 +41,22 @@ export interface ConnectionStore {
     labels?: Labels;
     lastDispatchNumber?: number;
     held?: readonly string[];
+    credentialHash?: Buffer;
     now: number;
   }): Promise<
-    | { outcome: 'applied'; machine: Machine; epoch: number; ended?: readonly Execution[] }
+    | {
+        outcome: 'applied';
+        machine: Machine;
+        epoch: number;
+        /** Whether the connection before was of the same runner instance. */
+        isSameInstance: boolean;
+        /** Whether executions wait for the machine. */
+        hasWaiting: boolean;
+        ended?: readonly Execution[];
+      }
     | { outcome: 'removed' }
+    /** The credential was replaced or revoked since the agent has authenticated. */
+    | { outcome: 'credential_invalid' }
     /** The machine is being put to sleep: its agent may reconnect later. */
     | { outcome: 'stopping' }
     /** Another runner instance is connected with its credential, to another server. */

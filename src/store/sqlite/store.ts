@@ -9,7 +9,7 @@ import type { Context } from './tables/context.ts';
 import { countMethods, maintenanceMethods } from './maintenance.ts';
 import { type Database, openDatabase } from './file/database.ts';
 import { deadlineMethods, dispatchMethods } from './dispatch.ts';
-import { enrolmentMethods, joinTokenMethods } from './enrolment.ts';
+import { enrolmentMethods } from './enrolment.ts';
 import { createEventLog } from './tables/event-log.ts';
 import { executionMethods } from './executions.ts';
 import { createOutputTails } from './tables/output-tails.ts';
@@ -114,7 +114,6 @@ function assemble(db: Database, { onCommit, onMachine = () => {} }: CommitListen
     ...machineConnectionMethods(context),
     ...lifecycleMethods(context),
     ...batchMethods(context),
-    ...joinTokenMethods(context),
     ...enrolmentMethods(context),
     ...apiKeyMethods(context),
     ...auditMethods(context),

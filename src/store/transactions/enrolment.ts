@@ -1,24 +1,48 @@
-/** Decides which machine a join token is for. */
+/** Enrolment: an agent exchanges a join token for the credential of a machine. */
 import { newMachine } from '../../core/machines/machine.ts';
-import type { EnrolmentStore } from '../roles/enrolment.ts';
+import type { EnrolmentStore, EnrolOutcome } from '../roles/enrolment.ts';
+import type { JoinTokenRow } from '../rows/join-token-row.ts';
 import { advanceMachine } from './machines.ts';
-import type { MachineAccess, MachineRecord } from './transaction.ts';
+import type { CredentialHolder, MachineAccess, MachineRecord, Transaction } from './transaction.ts';
 
-type Request = Pick<Parameters<EnrolmentStore['enrol']>[0], 'requestedMachineId' | 'freshMachineId' | 'name' | 'now'>;
+type Request = Parameters<EnrolmentStore['enrol']>[0];
 
-/** Returns the id of the machine that an agent with a token enrols as; it may not exist yet. `boundTo`: the machine of the token. */
-export function machineIdOf(boundTo: string | null, { requestedMachineId, freshMachineId }: Request): string {
-  return boundTo ?? requestedMachineId ?? freshMachineId;
+/** Uses a token and gives its machine the credential, or returns the refusal. A repeated request has the same result. */
+export function enrol({ machines }: Pick<Transaction, 'machines'>, request: Request): EnrolOutcome {
+  const { now, credentialHash } = request;
+  const token = machines.joinToken(request.tokenHash);
+  if (token === undefined) return { outcome: 'token_invalid' };
+  const present = machines.holderOfCredential(credentialHash);
+  if (present !== undefined) return repeated(request, token, present);
+  if (!usable(token, now)) return { outcome: 'token_invalid' };
+  const admitted = admitMachine(machines, token.machine_public_id, request);
+  if ('outcome' in admitted) return admitted;
+  const { record } = admitted;
+  const replacedCredential = machines.grantCredential(record, { credentialHash, token });
+  if (token.used_at === null) machines.useJoinToken(token, now);
+  return { outcome: 'enrolled', machine: record.machine, replacedCredential };
 }
 
-/** Returns the machine, created if it does not exist; or the refusal of its agent. */
-export function admitMachine(
+/** Returns the outcome if the credential exists already. With the same token it repeats an enrolment whose answer was lost. */
+function repeated(request: Request, token: JoinTokenRow, present: CredentialHolder): EnrolOutcome {
+  const { record, enrolledWith, replacedCredential } = present;
+  const requestedId = request.requestedMachineId ?? record.machine.machineId;
+  const isSame = enrolledWith === token.id && requestedId === record.machine.machineId;
+  return isSame ? { outcome: 'enrolled', machine: record.machine, replacedCredential } : { outcome: 'machine_refused' };
+}
+
+function usable(token: JoinTokenRow, now: number): boolean {
+  return token.revoked_at === null && token.expires_at > now && (token.reusable === 1 || token.used_at === null);
+}
+
+/** Returns the machine, created if it does not exist; or the refusal of its agent. `boundTo`: the machine of the token. */
+function admitMachine(
   machines: MachineAccess,
   boundTo: string | null,
   request: Request,
 ): { record: MachineRecord } | { outcome: 'machine_refused' | 'name_taken' } {
-  const { requestedMachineId, name, now } = request;
-  const machineId = machineIdOf(boundTo, request);
+  const { requestedMachineId, freshMachineId, name, now } = request;
+  const machineId = boundTo ?? requestedMachineId ?? freshMachineId;
   const existing = machines.find(machineId);
   const isAnother = requestedMachineId !== undefined && requestedMachineId !== machineId;
   if (isAnother || (existing !== undefined && boundTo === null)) return { outcome: 'machine_refused' };

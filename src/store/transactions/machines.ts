@@ -35,12 +35,17 @@ export function advanceMachine(
 
 /** Gives a machine a new connection with the next epoch. */
 export function machineConnected(
-  { machines }: Transaction,
+  tx: Transaction,
   p: Parameters<ConnectionStore['machineConnected']>[0],
 ): Awaited<ReturnType<ConnectionStore['machineConnected']>> {
+  const { machines } = tx;
   const record = machines.find(p.machineId);
   if (record === undefined) return { outcome: 'removed' };
-  const { runnerInstance, bootId, facts, host, labels: agentLabels = {}, now } = p;
+  const { runnerInstance, bootId, facts, host, labels: agentLabels = {}, credentialHash, now } = p;
+  if (credentialHash !== undefined && machines.holderOfCredential(credentialHash)?.record.key !== record.key) {
+    return { outcome: 'credential_invalid' };
+  }
+  const isSameInstance = record.machine.runnerInstance === runnerInstance;
   const relabelled = !sameLabels(agentLabels, record.machine.agentLabels);
   // The size of a machine with a provider is the requested one.
   const size = record.machine.provider === undefined ? { facts } : {};
@@ -48,7 +53,8 @@ export function machineConnected(
   const step = advanceMachine(machines, record, { type: 'agent_connected' }, { now, changes });
   if (!step.ok) return { outcome: step.refusal === 'stopping' ? 'stopping' : 'removed' };
   if (relabelled) machines.saveLabels(record);
-  return { outcome: 'applied', machine: step.next, epoch: step.next.epoch };
+  const hasWaiting = (tx.queue(p.machineId)?.waiting ?? 0) > 0;
+  return { outcome: 'applied', machine: step.next, epoch: step.next.epoch, isSameInstance, hasWaiting };
 }
 
 /** Wakes the machine of an execution if it was put to sleep. One that is still running keeps running. */

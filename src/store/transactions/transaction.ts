@@ -7,6 +7,7 @@ import type { MachineQueue, NewRecord } from '../../core/decisions/queue.ts';
 import type { NewExecution } from '../../core/execution.ts';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { JoinToken } from '../roles/enrolment.ts';
+import type { JoinTokenRow } from '../rows/join-token-row.ts';
 import type { Artifact } from '../roles/artifacts.ts';
 import type { Actor, Idempotency, Replay } from '../roles/idempotency.ts';
 
@@ -14,6 +15,15 @@ import type { Actor, Idempotency, Replay } from '../roles/idempotency.ts';
 export interface MachineRecord {
   readonly key: number;
   machine: Machine;
+}
+
+/** A machine with a credential. */
+export interface CredentialHolder {
+  readonly record: MachineRecord;
+  /** The key of the join token that it enrolled with. */
+  readonly enrolledWith: number | null;
+  /** Whether that replaced another credential. */
+  readonly replacedCredential: boolean;
 }
 
 /** The machines, within a transaction. */
@@ -28,6 +38,13 @@ export interface MachineAccess {
   saveLabels(record: MachineRecord): void;
   /** Deletes the credential, the join tokens and the labels of a machine. */
   dropCredentials(record: MachineRecord, now: number): void;
+  /** Returns the machine that has a credential with this SHA-256. */
+  holderOfCredential(credentialHash: Buffer): CredentialHolder | undefined;
+  /** Gives a machine a credential. Returns whether that has replaced another one. `token`: the one that it enrols with. */
+  grantCredential(record: MachineRecord, p: { credentialHash: Buffer; token: JoinTokenRow }): boolean;
+  joinToken(tokenHash: Buffer): JoinTokenRow | undefined;
+  /** Records the first use of a join token. */
+  useJoinToken(token: JoinTokenRow, now: number): void;
   /** Writes a join token of the machine. An existing one stays. */
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void;
   /** Number of machines of a provider that are not removed. */

@@ -50,6 +50,37 @@ export function describeEnrolment(open: OpenStore): void {
       expect(await enrol('u', 'c', { machineId: 'dm-mine' })).toEqual({ outcome: 'machine_refused' });
     });
 
+    it('give the same answer to repeats at the same time', async () => {
+      await issue('t');
+      await issue('bound', { machineId: MACHINE });
+      const repeats = ['dm-first', 'dm-second', 'dm-third'].map((fresh) => enrol('t', 'c', { fresh }));
+      const [first, ...others] = await Promise.all(repeats);
+      expect(first).toMatchObject({ outcome: 'enrolled', replacedCredential: false });
+      expect(others).toEqual([first, first]);
+      const again = await Promise.all([enrol('bound', 'd'), enrol('bound', 'd')]);
+      expect(again[0]).toMatchObject({ outcome: 'enrolled', machine: { machineId: MACHINE } });
+      expect(again[1]).toEqual(again[0]);
+    });
+
+    it('replace one credential after the other at the same time, so that the last one stays', async () => {
+      await issue('t', { machineId: MACHINE, reusable: true });
+      const outcomes = await Promise.all(['a', 'b', 'c'].map((credential) => enrol('t', credential)));
+      expect(outcomes).toMatchObject([
+        { outcome: 'enrolled', replacedCredential: false },
+        { outcome: 'enrolled', replacedCredential: true },
+        { outcome: 'enrolled', replacedCredential: true },
+      ]);
+      expect(await Promise.all(['a', 'b', 'c'].map(machineOf))).toEqual([undefined, undefined, MACHINE]);
+    });
+
+    it('give no credential to a machine that is removed at the same time', async () => {
+      const { store } = bench();
+      await issue('t', { machineId: MACHINE });
+      await Promise.all([enrol('t', 'c'), store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 })]);
+      expect(await machineOf('c')).toBeUndefined();
+      expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
+    });
+
     it('have one winner of a race', async () => {
       await issue('t');
       const outcomes = await Promise.all(

@@ -49,7 +49,9 @@ export function describeMachines(open: OpenStore): void {
       expect(away).toMatchObject({ phase: 'sleeping', lastTransitionAt: T0 + 5, runnerInstance: RUNNER });
       expect(away.revision).toBeGreaterThan(before.revision);
       const back = await connect(MACHINE, T0 + 9);
-      expect(back).toEqual({ outcome: 'applied', machine: await get(), epoch: bench().epoch() + 1 });
+      const machine = await get();
+      const epoch = bench().epoch() + 1;
+      expect(back).toEqual({ outcome: 'applied', machine, epoch, isSameInstance: true, hasWaiting: false });
       expect(await get()).toMatchObject({ phase: 'running', bootId: 'boot-2', lastTransitionAt: T0 + 9 });
     });
 
@@ -66,6 +68,34 @@ export function describeMachines(open: OpenStore): void {
       // A high reported number must leave room for later numbers.
       const last = await bench().dispatched({ epoch: await connectAt(Number.MAX_SAFE_INTEGER) });
       expect(last.dispatchNumber).toBeLessThan(2 ** 52 + 2);
+    });
+
+    it('say when they connect whether executions wait for them, and whether their runner was another one', async () => {
+      const waiting = await bench().create();
+      expect(await connect(MACHINE, T0 + 5)).toMatchObject({ isSameInstance: true, hasWaiting: true });
+      await bench().store.requestCancel({ machineId: MACHINE, executionId: waiting.executionId, by: 'admin', now: T0 });
+      expect(await connect(MACHINE, T0 + 6, 'runner-2')).toMatchObject({ isSameInstance: false, hasWaiting: false });
+      await bench().create();
+      await bench().disconnect();
+      expect(await connect(MACHINE, T0 + 7, 'runner-2')).toMatchObject({ isSameInstance: true, hasWaiting: true });
+    });
+
+    it('are refused to an agent whose credential was replaced since it has authenticated', async () => {
+      const { store } = bench();
+      const hash = (name: string) => Buffer.from(name.padEnd(32));
+      const connectWith = (credential: string) => {
+        const agent = { machineId: MACHINE, runnerInstance: RUNNER, bootId: 'boot', facts: FACTS, now: T0 + 5 };
+        return store.machineConnected({ ...agent, credentialHash: hash(credential) });
+      };
+      await store.replaceCredential({ machineId: MACHINE, credentialHash: hash('a'), now: T0 });
+      expect(await connectWith('a')).toMatchObject({ outcome: 'applied' });
+      await store.replaceCredential({ machineId: MACHINE, credentialHash: hash('b'), now: T0 });
+      const before = await get();
+      expect(await connectWith('a')).toEqual({ outcome: 'credential_invalid' });
+      expect(await get()).toEqual(before);
+      await store.createMachine({ machineId: 'dm-other', now: T0 });
+      await store.replaceCredential({ machineId: 'dm-other', credentialHash: hash('c'), now: T0 });
+      expect(await connectWith('c')).toEqual({ outcome: 'credential_invalid' });
     });
 
     it('stay connected when a connection that was replaced ends', async () => {

@@ -1,6 +1,7 @@
 /** Stores of several servers on one database: epochs, owners, dead servers, and a COMMIT without an answer. */
-import { createServer, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../../src/store/store.ts';
 import { freePort } from '../../helpers/free-port.ts';
@@ -130,6 +131,27 @@ describe('writes through several servers', () => {
     );
     expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed', 'replayed', 'replayed']);
     expect((await first.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(1);
+  });
+
+  it('give the same answer to an enrolment that is repeated at the same time', async () => {
+    const servers = [await schemas.open(), await schemas.open()];
+    for (const [index, binding] of [
+      {},
+      { machineId: 'dm-bound' },
+      { machineId: 'dm-shared', reusable: true },
+    ].entries()) {
+      const token = { joinTokenId: `t${index}`, reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...binding };
+      const tokenHash = Buffer.from(`token ${index}`);
+      await servers[0]?.createJoinToken({ token, tokenHash, now: T0 });
+      const outcomes = await Promise.all(
+        [...servers, ...servers].map((server, turn) => {
+          const freshMachineId = `dm-fresh-${index}-${turn}`;
+          return server.enrol({ tokenHash, freshMachineId, credentialHash: Buffer.from(`c${index}`), now: T0 });
+        }),
+      );
+      expect(outcomes[0]).toMatchObject({ outcome: 'enrolled' });
+      expect(outcomes.every((outcome) => isDeepStrictEqual(outcome, outcomes[0]))).toBe(true);
+    }
   });
 
   it('respect the quota of artifacts', async () => {

@@ -34,6 +34,24 @@ test('writes for several machines at the same time share a transaction', async (
   expect(commits).toEqual([machines.length]);
 });
 
+test('agents that enrol with one token at the same time share a transaction', async () => {
+  const token = { joinTokenId: 'many', reusable: true, createdAt: T0, expiresAt: T0 + 1000 };
+  await store.createJoinToken({ token, tokenHash: Buffer.from('many'), now: T0 });
+  commits.length = 0;
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      store.enrol({
+        tokenHash: Buffer.from('many'),
+        freshMachineId: `dm-enrolled-${index}`,
+        credentialHash: Buffer.from(`credential ${index}`),
+        now: T0,
+      }),
+    ),
+  );
+  expect(outcomes.every(({ outcome }) => outcome === 'enrolled')).toBe(true);
+  expect(commits).toEqual([outcomes.length]);
+});
+
 test('a machine whose row is locked by another server does not delay the writes for others', async () => {
   const free = Array.from({ length: 30 }, (_, index) => `dm-free-${index}`);
   for (const machineId of ['dm-locked', ...free]) await bench.connect(machineId);

@@ -32,8 +32,9 @@ export async function handshake(
   try {
     const outcome = await deps.handshakes.run(async () => {
       if (session.phase === 'closed') return;
-      await becomeReady(deps, session, hello, protocol);
-      await wakeWaiting(deps, session);
+      const hasWaiting = await becomeReady(deps, session, hello, protocol);
+      if (hasWaiting) await wakeWaiting(deps, session);
+      if (session.phase === 'ready') session.startClaiming({ hasWaiting });
     });
     if (outcome === 'refused') session.close(CLOSE.restart, 'too many agents connect at once');
   } catch (cause) {
@@ -49,41 +50,28 @@ function commonVersion(offered: Hello['protocol']): number | undefined {
   return highest >= Math.max(offered.min, PROTOCOL_VERSION.min) ? highest : undefined;
 }
 
-/** All steps up to the welcome. Stops if the session closes meanwhile. */
-async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hello, protocol: number): Promise<void> {
+/** All steps up to the welcome. Stops if the session closes meanwhile. Returns whether executions wait for the machine. */
+async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hello, protocol: number): Promise<boolean> {
   const { store, now } = deps;
   const { machineId, runnerInstance, credentialHash } = session;
-  // Checked again, now that a revocation would find the session: the credential may have been revoked since the upgrade.
-  const known = await store.findMachineByCredential({ credentialHash });
-  if (known?.machineId !== machineId) {
-    session.close(CLOSE.revoked, 'the credential is not valid any more');
-    return;
-  }
   const { boot_id: bootId, facts, labels, last_dispatch_number: lastDispatchNumber } = hello;
   const host = hello.host && { ...hello.host, agentVersion: hello.version };
   const described = { facts, ...(host === undefined ? {} : { host }), ...(labels === undefined ? {} : { labels }) };
   const held = hello.held.map(({ execution_id: executionId }) => executionId);
-  const agent = { machineId, runnerInstance, bootId, lastDispatchNumber, held, ...described };
+  // The credential is checked again, now that a revocation would find the session: it may have been revoked since the upgrade.
+  const agent = { machineId, runnerInstance, credentialHash, bootId, lastDispatchNumber, held, ...described };
   const joined = await store.machineConnected({ ...agent, now: now() });
-  if (joined.outcome === 'removed') {
-    session.close(CLOSE.removed, 'the machine was removed');
-    return;
-  }
-  if (joined.outcome === 'held') {
-    session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
+  if (joined.outcome !== 'applied') {
+    refuse(session, joined.outcome);
     // The probe ends the other connection if it is half open. Then the next hello is accepted.
-    await deps.probe(machineId);
-    return;
-  }
-  if (joined.outcome === 'stopping') {
-    session.close(CLOSE.restart, 'the machine is being put to sleep');
-    return;
+    if (joined.outcome === 'held') await deps.probe(machineId);
+    return false;
   }
   session.connectedAs(joined.epoch);
   tell(deps, joined.ended ?? []);
-  if (session.phase === 'closed') return;
+  if (session.phase === 'closed') return false;
   // An instance that has not connected before was sent nothing, so no inputs are needed.
-  const aboveNumber = known.runnerInstance === runnerInstance ? lastDispatchNumber : Number.MAX_SAFE_INTEGER;
+  const aboveNumber = joined.isSameInstance ? lastDispatchNumber : Number.MAX_SAFE_INTEGER;
   const dispatched = await store.listDispatched({ machineId, aboveNumber });
   const plan = reconcile(
     hello,
@@ -91,10 +79,29 @@ async function becomeReady(deps: SessionDeps, session: AgentSession, hello: Hell
   );
   await endLost(deps, session, plan);
   const resend = await undelivered(deps, session, plan, dispatched);
-  if (session.phase !== 'joining') return;
+  if (session.phase !== 'joining') return false;
   session.welcome({ protocol, hello, plan, resend });
   // Output that was released while the agent was offline, or that it was told over a connection that broke.
   for (const execution of plan.held) await session.limitOutput(execution);
+  return joined.hasWaiting;
+}
+
+/** Closes a session whose machine may not have it. */
+function refuse(session: AgentSession, outcome: 'removed' | 'credential_invalid' | 'stopping' | 'held'): void {
+  switch (outcome) {
+    case 'removed':
+      session.close(CLOSE.removed, 'the machine was removed');
+      break;
+    case 'credential_invalid':
+      session.close(CLOSE.revoked, 'the credential is not valid any more');
+      break;
+    case 'stopping':
+      session.close(CLOSE.restart, 'the machine is being put to sleep');
+      break;
+    case 'held':
+      session.close(CLOSE.duplicate, 'another runner instance is connected with this credential');
+      break;
+  }
 }
 
 /**
@@ -142,7 +149,7 @@ async function undelivered(
   return dispatched.filter(({ execution }) => open.has(execution.executionId));
 }
 
-/** Moves executions that waited for the machine to `queued`, one batch per turn. They are claimed afterwards. */
+/** Moves executions that waited for the machine to `queued`, one batch per turn. */
 async function wakeWaiting(deps: SessionDeps, session: AgentSession): Promise<void> {
   const limit = AGENT_LIMITS.wakeBatch;
   while (session.phase === 'ready') {
@@ -153,7 +160,6 @@ async function wakeWaiting(deps: SessionDeps, session: AgentSession): Promise<vo
     if (part.woken.length < limit) break;
     await nextTurn();
   }
-  if (session.phase === 'ready') session.startClaiming();
 }
 
 function tell({ commits }: SessionDeps, executions: readonly Execution[]): void {

@@ -37,9 +37,10 @@ export class QueueClaimer {
     return this.#open && !this.#backlog;
   }
 
-  /** Starts claiming. */
-  open(): void {
+  /** Starts claiming. `hasWaiting`: executions waited in the store, other than those that were noted. */
+  open({ hasWaiting }: { hasWaiting: boolean }): void {
     this.#open = true;
+    this.#backlog = hasWaiting || this.#noted > 0;
     this.claimMore();
   }
 

@@ -195,9 +195,9 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#deps.stdin.sessionChanged(this.machineId);
   }
 
-  /** Starts to claim waiting executions, once those that waited for the agent are queued. */
-  startClaiming(): void {
-    this.#claimer.open();
+  /** Starts to claim waiting executions, once those that waited for the agent are queued. `hasWaiting`: some waited when it connected. */
+  startClaiming({ hasWaiting }: { hasWaiting: boolean }): void {
+    this.#claimer.open({ hasWaiting });
   }
 
   // --- callbacks of the connection ---------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 import type { MachineQueue } from '../../../core/decisions/queue.ts';
 import { isRemoved, type Machine } from '../../../core/machines/machine.ts';
 import { toMachine } from '../../rows/machine-row.ts';
+import type { JoinTokenRow } from '../../rows/join-token-row.ts';
 import type { JoinToken } from '../../store.ts';
-import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
+import type { CredentialHolder, MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
 import type { MachineRow } from '../statements/select-machine.ts';
 
 type Counters = Pick<MachineQueue, 'waiting' | 'waitingBytes' | 'lastDispatchNumber'>;
@@ -13,10 +14,12 @@ export interface TouchedMachine {
   /** As loaded. Absent for a new one. */
   row?: MachineRow;
   counters: Counters;
-  changes: Set<'machine' | 'counters' | 'owner' | 'credentials' | 'labels'>;
+  changes: Set<'machine' | 'counters' | 'owner' | 'granted' | 'credentials' | 'labels'>;
   owner: number | null;
   /** The server that runs the machine's hook. */
   operator: number | null;
+  /** Its credential, if it has one. */
+  credential?: { hash: Buffer; enrolledWith: number | null; replacedCredential: boolean };
   /** The time at which its tokens and labels are removed. */
   credentialsDropAt?: number;
   /** Present if it was not read: the id of the transaction that wrote it last. */
@@ -30,6 +33,8 @@ export interface LoadedMachines {
   countOf: ReadonlyMap<string, number>;
   /** Keys of the machines that have the requested names. */
   holders: ReadonlyMap<string, number>;
+  /** Join tokens, by their SHA-256 in hexadecimal digits. */
+  tokens: ReadonlyMap<string, JoinTokenRow>;
   /** Rows that were not read. */
   reused: { machines: readonly Omit<TouchedMachine, 'changes'>[] } | undefined;
 }
@@ -40,12 +45,18 @@ const NOTHING: Counters = { waiting: 0, waitingBytes: 0, lastDispatchNumber: 0 }
 export class BatchMachines implements MachineAccess {
   readonly touched = new Map<string, TouchedMachine>();
   readonly tokens: { token: JoinToken; tokenHash: Buffer }[] = [];
+  /** Keys of the join tokens that were used first by this batch. */
+  readonly usedTokens: { key: number; at: number }[] = [];
   readonly #byKey = new Map<number, TouchedMachine>();
+  /** By the SHA-256 of its credential, in hexadecimal digits. */
+  readonly #byCredential = new Map<string, TouchedMachine>();
+  readonly #joinTokens: Map<string, JoinTokenRow>;
   readonly #freshKeys: number[];
   readonly #countOf: ReadonlyMap<string, number>;
   readonly #holders: ReadonlyMap<string, number>;
 
-  constructor({ rows, freshKeys, countOf, holders, reused }: LoadedMachines) {
+  constructor({ rows, freshKeys, countOf, holders, tokens, reused }: LoadedMachines) {
+    this.#joinTokens = new Map(tokens);
     this.#freshKeys = [...freshKeys];
     this.#countOf = countOf;
     this.#holders = holders;
@@ -59,6 +70,7 @@ export class BatchMachines implements MachineAccess {
         changes: new Set(),
         owner,
         operator,
+        ...credentialOf(row),
       });
     }
     for (const known of reused?.machines ?? []) this.#add({ ...known, changes: new Set() });
@@ -93,8 +105,33 @@ export class BatchMachines implements MachineAccess {
     touched.changes.add('owner');
   }
 
+  holderOfCredential(credentialHash: Buffer): CredentialHolder | undefined {
+    const { record, credential } = this.#byCredential.get(credentialHash.toString('hex')) ?? {};
+    return record && credential && { record, ...credential };
+  }
+
+  grantCredential({ key }: MachineRecord, p: { credentialHash: Buffer; token: JoinTokenRow }): boolean {
+    const touched = this.#of(key);
+    const replacedCredential = this.#forgetCredential(touched);
+    touched.credential = { hash: p.credentialHash, enrolledWith: p.token.id, replacedCredential };
+    touched.changes.add('granted');
+    this.#byCredential.set(p.credentialHash.toString('hex'), touched);
+    return replacedCredential;
+  }
+
+  joinToken(tokenHash: Buffer): JoinTokenRow | undefined {
+    return this.#joinTokens.get(tokenHash.toString('hex'));
+  }
+
+  useJoinToken(token: JoinTokenRow, now: number): void {
+    for (const [hash, { id }] of this.#joinTokens)
+      if (id === token.id) this.#joinTokens.set(hash, { ...token, used_at: now });
+    this.usedTokens.push({ key: token.id, at: now });
+  }
+
   dropCredentials({ key }: MachineRecord, now: number): void {
     const touched = this.#of(key);
+    this.#forgetCredential(touched);
     touched.credentialsDropAt = now;
     touched.changes.add('credentials').add('labels');
   }
@@ -162,9 +199,18 @@ export class BatchMachines implements MachineAccess {
     touched.changes.add('counters');
   }
 
+  /** Returns whether there was one. */
+  #forgetCredential(touched: TouchedMachine): boolean {
+    const { credential } = touched;
+    delete touched.credential;
+    return credential !== undefined && this.#byCredential.delete(credential.hash.toString('hex'));
+  }
+
   #add(touched: TouchedMachine): void {
-    this.touched.set(touched.record.machine.machineId, touched);
-    this.#byKey.set(touched.record.key, touched);
+    const { record, credential } = touched;
+    this.touched.set(record.machine.machineId, touched);
+    this.#byKey.set(record.key, touched);
+    if (credential !== undefined) this.#byCredential.set(credential.hash.toString('hex'), touched);
   }
 
   #of(key: number): TouchedMachine {
@@ -172,6 +218,11 @@ export class BatchMachines implements MachineAccess {
     if (touched === undefined) throw new Error('a machine is to be changed that was not loaded');
     return touched;
   }
+}
+
+function credentialOf(row: MachineRow): Pick<TouchedMachine, 'credential'> {
+  const { credential_hash: hash, enrolled_with: enrolledWith, credential_replaced: replaced } = row;
+  return hash === null ? {} : { credential: { hash, enrolledWith, replacedCredential: replaced === 1 } };
 }
 
 function queueOf({ record: { key, machine }, counters }: TouchedMachine): MachineQueue {

@@ -48,6 +48,9 @@ const SAVE_OPERATIONS = `INSERT INTO machine_operations (machine_id, number, nam
   ON CONFLICT (machine_id) DO UPDATE SET number = EXCLUDED.number, name = EXCLUDED.name, attempt = EXCLUDED.attempt,
     running = EXCLUDED.running, due_at = EXCLUDED.due_at, restarts = EXCLUDED.restarts, replica_id = EXCLUDED.replica_id`;
 const DROP_OPERATIONS = 'DELETE FROM machine_operations WHERE machine_id = ANY($1::bigint[])';
+const GRANT_CREDENTIALS = `UPDATE machines m SET credential_hash = u.hash, enrolled_with = u.token, credential_replaced = u.replaced
+  FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::boolean[]) AS u (id, hash, token, replaced) WHERE m.id = u.id`;
+const USE_TOKENS = `UPDATE join_tokens t SET used_at = u.at FROM unnest($1::bigint[], $2::bigint[]) AS u (id, at) WHERE t.id = u.id`;
 const DROP_CREDENTIALS = 'UPDATE machines SET credential_hash = NULL WHERE id = ANY($1::bigint[])';
 const REVOKE_TOKENS = `UPDATE join_tokens t SET revoked_at = u.at FROM unnest($1::text[], $2::bigint[]) AS u (machine, at)
   WHERE t.machine_public_id = u.machine AND t.revoked_at IS NULL`;
@@ -62,7 +65,7 @@ const ADD_LABELS = `INSERT INTO machine_labels (machine_id, key, value)
 /** Returns the statements that write the machines of a batch. */
 export function machineStatements(machines: BatchMachines): Statement[] {
   const touched = [...machines.touched.values()];
-  const withChange = (change: 'machine' | 'counters' | 'owner' | 'credentials' | 'labels') =>
+  const withChange = (change: 'machine' | 'counters' | 'owner' | 'granted' | 'credentials' | 'labels') =>
     touched.filter(({ changes }) => changes.has(change));
   const written = withChange('machine');
   const dropped = withChange('credentials');
@@ -92,6 +95,12 @@ export function machineStatements(machines: BatchMachines): Statement[] {
       'save-owners',
       SAVE_OWNERS,
       withChange('owner').map(({ record, owner }) => [record.key, owner]),
+    ),
+    ...bulk('grant-credentials', GRANT_CREDENTIALS, withChange('granted').flatMap(credentialOf)),
+    ...bulk(
+      'use-tokens',
+      USE_TOKENS,
+      machines.usedTokens.map(({ key, at }) => [key, at]),
     ),
     ...bulk(
       'drop-credentials',
@@ -189,6 +198,11 @@ function labelsFor({ record: { key, machine }, credentialsDropAt }: TouchedMachi
 
 function countersOf({ record, counters }: TouchedMachine): unknown[] {
   return [record.key, counters.waiting, counters.waitingBytes, counters.lastDispatchNumber];
+}
+
+function credentialOf({ record, credential }: TouchedMachine): unknown[][] {
+  if (credential === undefined) return [];
+  return [[record.key, credential.hash, credential.enrolledWith, credential.replacedCredential]];
 }
 
 function tokenOf({ token, tokenHash }: BatchMachines['tokens'][number]): unknown[] {

@@ -6,9 +6,10 @@ import type { Statement } from '../connections/statement-group.ts';
 import { HISTORY } from '../statements/history.ts';
 import { SELECT_ARTIFACT } from '../statements/select-artifact.ts';
 import { EXECUTION_COLUMNS, EXECUTION_TABLES, SELECT_EXECUTION } from '../statements/select-execution.ts';
-import { type MachineRow, SELECT_MACHINE } from '../statements/select-machine.ts';
+import type { MachineRow } from '../statements/select-machine.ts';
 import type { Loaded } from './batch.ts';
 import type { Reused } from './known-rows.ts';
+import { loadCounts, loadHolders, loadMachines, loadTokens } from './load-machines.ts';
 import { type Doubts, keyOf, type Needs } from './needs.ts';
 
 interface KeyRow {
@@ -22,34 +23,35 @@ interface KeyRow {
 type RecordRow = ExecutionRow & { sealed?: Buffer | null };
 
 /**
- * Lock order: keys of actors, Idempotency-Keys, providers, names, machines, executions; each sorted. `reused`: machines, executions and keys that
+ * Lock order: keys of actors, Idempotency-Keys, providers, join tokens, names, machines, executions; each sorted. `reused`: machines, executions and keys that
  * are not read.
  */
 export async function load(connection: Connection, all: readonly Needs[], reused?: Reused): Promise<Loaded> {
   const rowNeeds = reused === undefined ? all : [];
   const executions = all.filter(({ creates }) => creates === 'execution').length;
   const machines = all.filter(({ creates }) => creates === 'machine').length;
-  const [actors, keys, countOf, holders, rows, found, doubts, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
+  const [actors, keys, countOf, tokens, holders, rows, found, freshExecutionKeys, freshKeys, artifacts, totalBytes] =
     await Promise.all([
       loadActors(connection, all),
       loadKeys(connection, all),
       loadCounts(connection, all),
+      loadTokens(connection, all),
       loadHolders(connection, all),
       loadMachines(connection, rowNeeds),
       loadRecords(connection, rowNeeds),
-      loadDoubtful(connection, all),
       reused?.freshKeys ?? drawKeys(connection, 'execution_ids', executions),
       drawKeys(connection, 'machines_id_seq', machines),
       loadArtifacts(connection, all),
       loadArtifactBytes(connection, all),
     ]);
+  const doubts = await loadDoubtful(connection, all, rows);
   const records = [...found, ...doubts];
   const doubtful = new Set(doubts.map(({ id }) => id));
   const inputs = new Map(
     records.flatMap(({ id, sealed }) => (sealed instanceof Buffer ? [[id, sealed] as const] : [])),
   );
   const loaded = { records: distinct(records).map(toRecord), inputs, artifacts: artifacts.map(toArtifact), totalBytes };
-  return { actors, keys, countOf, holders, rows, doubtful, freshExecutionKeys, freshKeys, reused, ...loaded };
+  return { actors, keys, countOf, tokens, holders, rows, doubtful, freshExecutionKeys, freshKeys, reused, ...loaded };
 }
 
 async function loadActors(connection: Connection, all: readonly Needs[]): Promise<Loaded['actors']> {
@@ -107,43 +109,6 @@ async function loadKeys(connection: Connection, all: readonly Needs[]): Promise<
       return [name, { bound: { digest, resource, expiresAt }, isTrial: trialKeys.has(name) }];
     }),
   );
-}
-
-async function loadMachines(connection: Connection, all: readonly Needs[]): Promise<MachineRow[]> {
-  const ids = [...new Set(all.flatMap(({ machines = [] }) => machines))];
-  if (ids.length === 0) return [];
-  const text = `${SELECT_MACHINE} WHERE m.public_id = ANY($1) ORDER BY m.id FOR NO KEY UPDATE OF m`;
-  return connection.query<MachineRow>({ name: 'lock-machines', text, values: [ids] });
-}
-
-/** Counts the machines of providers. Of two transactions that create machines of a provider, one waits here for the other. */
-async function loadCounts(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
-  const providers = [...new Set(all.flatMap(({ countOf }) => countOf ?? []))].sort();
-  const counts = await Promise.all(
-    providers.map(async (provider) => {
-      const lock = connection.run({
-        text: 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
-        values: [provider],
-      });
-      const text = "SELECT count(*) AS count FROM machines WHERE provider = $1 AND phase <> 'destroyed'";
-      const [, [row]] = await Promise.all([lock, connection.query<{ count: number }>({ text, values: [provider] })]);
-      return [provider, row?.count ?? 0] as const;
-    }),
-  );
-  return new Map(counts);
-}
-
-/** Finds the machines that have the names. Of two transactions that give the same name, one waits here for the other. */
-async function loadHolders(connection: Connection, all: readonly Needs[]): Promise<Map<string, number>> {
-  const names = [...new Set(all.flatMap(({ name }) => name ?? []))].sort();
-  if (names.length === 0) return new Map();
-  const lock = `SELECT pg_advisory_xact_lock(hashtextextended('name ' || n, 0)) FROM unnest($1::text[]) AS n`;
-  const text = "SELECT name, id FROM machines WHERE name = ANY($1) AND desired_state <> 'destroyed'";
-  const [, rows] = await Promise.all([
-    connection.run({ text: lock, values: [names] }),
-    connection.query<{ name: string; id: number }>({ text, values: [names] }),
-  ]);
-  return new Map(rows.map(({ name, id }) => [name, id]));
 }
 
 async function loadArtifacts(connection: Connection, all: readonly Needs[]): Promise<ArtifactRow[]> {
@@ -221,10 +186,17 @@ const LOCK_DOUBTFUL = `${SELECT_EXECUTION} WHERE m.public_id = $1 AND e.dispatch
       (SELECT CASE c.history WHEN ${HISTORY} THEN c.history_since ELSE $5 END FROM cluster c))
   ORDER BY e.id FOR UPDATE OF e`;
 
-async function loadDoubtful(connection: Connection, all: readonly Needs[]): Promise<RecordRow[]> {
+async function loadDoubtful(
+  connection: Connection,
+  all: readonly Needs[],
+  machines: readonly MachineRow[],
+): Promise<RecordRow[]> {
+  // Nothing waits for most machines that connect. The waiting executions of a machine are locked by nobody who has not locked its row.
+  const withQueue = new Set(machines.filter(({ waiting }) => waiting > 0).map(({ public_id: machineId }) => machineId));
   const rows = await Promise.all(
     all
       .flatMap(({ doubtful }) => doubtful ?? [])
+      .filter(({ machineId }) => withQueue.has(machineId))
       .map(({ machineId, held, lastDispatchNumber, runnerInstance, now }: Doubts) => {
         const values = [machineId, held, lastDispatchNumber, runnerInstance, now];
         return connection.query<RecordRow>({ name: 'lock-doubtful', text: LOCK_DOUBTFUL, values });

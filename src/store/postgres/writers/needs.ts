@@ -29,6 +29,8 @@ export interface Needs {
   creates?: 'execution' | 'machine';
   /** The provider whose machines are counted. No other transaction creates machines of it meanwhile. */
   countOf?: string | undefined;
+  /** SHA-256 of a join token and of a credential: they are looked up, with the machines that they belong to. The token is locked. */
+  enrolment?: { tokenHash: Buffer; credentialHash: Buffer };
   /** The name whose machine is looked up. No other transaction gives it to a machine meanwhile. */
   name?: string | undefined;
   /** Public ids. */

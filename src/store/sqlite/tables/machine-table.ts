@@ -1,15 +1,11 @@
 /** The tables of machines. Only this file writes a phase to an SQLite database. */
 import { labelsOf } from '../../../core/machines/machine.ts';
 import type { JoinToken, Machine } from '../../store.ts';
-import type { MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
+import type { CredentialHolder, MachineAccess, MachineRecord } from '../../transactions/transaction.ts';
 import type { Database } from '../file/database.ts';
-import { type MachineRow, type MachineWithOperation, toMachine } from '../../rows/machine-row.ts';
+import type { JoinTokenRow } from '../../rows/join-token-row.ts';
+import { type MachineWithOperation, toMachine } from '../../rows/machine-row.ts';
 import { SELECT_MACHINE } from './select-machine.ts';
-
-/** A machine with the columns that only the enrolment needs. */
-export interface StoredMachine extends MachineRecord {
-  readonly row: Pick<MachineRow, 'credential_hash' | 'enrolled_with' | 'credential_replaced'>;
-}
 
 const INSERT = `INSERT INTO machines (public_id, created_at, last_transition_at, last_progress_at)
   VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`;
@@ -30,6 +26,15 @@ function prepare(db: Database) {
     saveOperation: db.prepare(SAVE_OPERATION),
     dropLabels: db.prepare('DELETE FROM machine_labels WHERE machine_id = ?'),
     addLabel: db.prepare('INSERT INTO machine_labels (machine_id, key, value) VALUES (?, ?, ?)'),
+    byCredential: db.prepare<[Buffer], MachineWithOperation>(`${SELECT_MACHINE} WHERE m.credential_hash = ?`),
+    grantCredential: db
+      .prepare<[Buffer, number, number], number>(
+        `UPDATE machines SET credential_replaced = (credential_hash IS NOT NULL), credential_hash = ?, enrolled_with = ?
+         WHERE id = ? RETURNING credential_replaced`,
+      )
+      .pluck(),
+    token: db.prepare<[Buffer], JoinTokenRow>('SELECT * FROM join_tokens WHERE token_hash = ?'),
+    useToken: db.prepare('UPDATE join_tokens SET used_at = ? WHERE id = ?'),
     dropCredential: db.prepare('UPDATE machines SET credential_hash = NULL WHERE id = ?'),
     revokeTokens: db.prepare(
       'UPDATE join_tokens SET revoked_at = ? WHERE machine_public_id = ? AND revoked_at IS NULL',
@@ -66,17 +71,17 @@ export class MachineTable implements MachineAccess {
   }
 
   /** Also returns a removed machine. */
-  find(machineId: string): StoredMachine | undefined {
+  find(machineId: string): MachineRecord | undefined {
     const row = this.statements.find.get(machineId);
     return row && recordOf(row);
   }
 
   /** Writes a new machine. `undefined` if the id is taken. */
-  insert(machine: Machine): StoredMachine | undefined {
+  insert(machine: Machine): MachineRecord | undefined {
     const { machineId, createdAt, lastTransitionAt, lastProgressAt } = machine;
     const key = this.statements.insert.get(machineId, createdAt, lastTransitionAt, lastProgressAt);
     if (key === undefined) return undefined;
-    const record = { key, machine, row: { credential_hash: null, enrolled_with: null, credential_replaced: 0 } };
+    const record = { key, machine };
     this.save(record);
     return record;
   }
@@ -134,6 +139,25 @@ export class MachineTable implements MachineAccess {
     this.statements.revokeTokens.run(now, machine.machineId);
   }
 
+  holderOfCredential(credentialHash: Buffer): CredentialHolder | undefined {
+    const row = this.statements.byCredential.get(credentialHash);
+    if (row === undefined) return undefined;
+    const { enrolled_with: enrolledWith, credential_replaced: replaced } = row;
+    return { record: recordOf(row), enrolledWith, replacedCredential: replaced === 1 };
+  }
+
+  grantCredential({ key }: MachineRecord, p: { credentialHash: Buffer; token: JoinTokenRow }): boolean {
+    return this.statements.grantCredential.get(p.credentialHash, p.token.id, key) === 1;
+  }
+
+  joinToken(tokenHash: Buffer): JoinTokenRow | undefined {
+    return this.statements.token.get(tokenHash);
+  }
+
+  useJoinToken({ id }: JoinTokenRow, now: number): void {
+    this.statements.useToken.run(now, id);
+  }
+
   keepJoinToken(token: JoinToken, tokenHash: Buffer): void {
     const { joinTokenId, machineId, reusable, createdAt, expiresAt } = token;
     this.statements.saveToken.run(joinTokenId, tokenHash, machineId ?? null, Number(reusable), createdAt, expiresAt);
@@ -153,6 +177,6 @@ function json(value: object | undefined): string | null {
 }
 
 /** Returns the record of a row. */
-export function recordOf(row: MachineWithOperation): StoredMachine {
-  return { key: row.id, machine: toMachine(row), row };
+export function recordOf(row: MachineWithOperation): MachineRecord {
+  return { key: row.id, machine: toMachine(row) };
 }

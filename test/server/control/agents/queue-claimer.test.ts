@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Store } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
 
@@ -19,6 +20,36 @@ describe('a waiting execution', () => {
     }
     expect(order).toEqual(created.map((one) => one.executionId));
     for (const execution of created) expect(await plane.end(execution)).toMatchObject({ status: 'succeeded' });
+  });
+
+  test('is looked for only if one waits: an idle agent that connects makes one write', async () => {
+    const writes: string[] = [];
+    const wrap = (store: Store): Store => {
+      const noted =
+        <P, R>(name: string, write: (p: P) => R) =>
+        (p: P): R => {
+          writes.push(name);
+          return write(p);
+        };
+      return {
+        ...store,
+        machineConnected: noted('connected', store.machineConnected),
+        wakeWaiting: noted('wake', store.wakeWaiting),
+        claimQueued: noted('claim', store.claimQueued),
+      };
+    };
+    const plane = await TestPlane.start({ wrap });
+    const credential = await plane.machine();
+    const idle = await ScriptedAgent.join(plane.url, credential);
+    await plane.create();
+    await idle.runNext();
+    expect(writes).toEqual(['connected']);
+    await idle.cut();
+    await expect.poll(() => plane.connected('dm-one')).toBe(false);
+    const waiting = await plane.create();
+    const agent = await ScriptedAgent.join(plane.url, credential);
+    expect((await agent.runNext()).execution_id).toBe(waiting.executionId);
+    expect(writes).toEqual(['connected', 'connected', 'wake', 'claim']);
   });
 
   test('is sent once, by rising dispatch numbers, even if more wait than fit a batch', async () => {

@@ -1,8 +1,11 @@
 /** Servers of two versions on one database. The newer server has migrated the schema, and the older server can use it or not. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { SchemaTooNewError } from '../../../../src/store/postgres/connections/migrations.ts';
 import { Bench, MACHINE, record, RUNNER } from '../../contract/fixture.ts';
 import { useSchemas } from '../schemas.ts';
+
+const MIGRATIONS = new URL('../../../../migrations/postgres/', import.meta.url);
 
 const schemas = useSchemas();
 
@@ -44,4 +47,21 @@ test('an older server does not start if the schema no longer supports it (fault 
   await open();
   await upgrade('9999');
   await expect(open()).rejects.toThrow(SchemaTooNewError);
+});
+
+test('a build from before the indexes of migrations 0117 and 0122 can be started again on their schema', async () => {
+  await open();
+  const [row] = await schemas.query<{ oldest: number }>(
+    'SELECT max(readable_by)::int AS oldest FROM schema_migrations',
+  );
+  expect(row?.oldest).toBeLessThan(117);
+});
+
+test('each later migration names the builds that can run against it', () => {
+  const later = readdirSync(MIGRATIONS).filter((name) => name.endsWith('.sql') && name > '0124');
+  const silent = later.filter(
+    (name) => !readFileSync(new URL(name, MIGRATIONS), 'utf8').startsWith('-- readable_by: '),
+  );
+  expect(later).toContain('0124_older_builds.sql');
+  expect(silent).toEqual([]);
 });
