@@ -1,11 +1,9 @@
 import { Command } from 'commander';
 import { type ClientOptions, Execplane } from '../client/main.ts';
-import { addClientOptions, type ClientConfig, readClientConfig } from './config.ts';
+import { addClientOptions, type ClientConfig, type ClientFlags, readClientConfig } from './config.ts';
 import { fetchFor } from './fetch.ts';
 import { kernelKey } from './kernel-key.ts';
 import { resolveOperand } from './machine-name.ts';
-
-type Flags = Record<string, string>;
 
 /** Creates a command that sends requests to the server, with the client's flags. */
 export function clientCommand(nameAndArguments: string, description: string, examples?: string): Command {
@@ -25,7 +23,7 @@ export function groupCommand(name: string, description: string, commands: readon
 
 /** Returns a client for the flags of a command and the environment. */
 export function clientOf(flags: unknown): Execplane {
-  return clientFor(readClientConfig(flags as Flags));
+  return clientFor(readClientConfig(flags as ClientFlags));
 }
 
 /** Returns a client with these settings. */

@@ -39,13 +39,22 @@ export interface ClientConfig {
 /** The server of a login, before there is a key. */
 export type LoginTarget = Pick<Login, 'insecure' | 'caFile'> & { url: URL | undefined };
 
+/** The flags of the client, as commander reads them. */
+export interface ClientFlags {
+  url?: string;
+  apiKey?: string;
+  dataDir?: string;
+  caFile?: string;
+  insecure?: string;
+}
+
 /** Gives a command the flags of the client. */
 export function addClientOptions(command: Command): Command {
   return addSettingOptions(command, CLIENT_SETTINGS);
 }
 
 /** Reads URL and key: flag, environment, login, then the admin key of a server on this host. Throws CliError (exit code 2). */
-export function readClientConfig(flags: Environment, env: Environment = environment()): ClientConfig {
+export function readClientConfig(flags: ClientFlags, env: Environment = environment()): ClientConfig {
   const login = readLoginIfNeeded(flags, env);
   const settings = new Settings(flags, env, login);
   const url = settings.url() ?? new URL(DEFAULT_URL);
@@ -69,7 +78,7 @@ function addressOf({ origin, pathname }: URL): string {
 }
 
 /** Reads the login. Errors in it are ignored if flags or variables name both server and key. */
-function readLoginIfNeeded(flags: Environment, env: Environment): Login | undefined {
+function readLoginIfNeeded(flags: ClientFlags, env: Environment): Login | undefined {
   try {
     return readLogin(loginFile(env));
   } catch (error) {
@@ -80,7 +89,7 @@ function readLoginIfNeeded(flags: Environment, env: Environment): Login | undefi
 }
 
 /** Returns the server for `login`, from flags and environment. An earlier login does not matter. */
-export function readLoginTarget(flags: Environment, env: Environment = environment()): LoginTarget {
+export function readLoginTarget(flags: ClientFlags, env: Environment = environment()): LoginTarget {
   const settings = new Settings(flags, env, undefined);
   const caFile = settings.given('caFile', 'CA_FILE');
   const insecure = settings.isInsecure();
@@ -112,24 +121,24 @@ export function environment(): Environment {
 
 /** The settings of a client. Flags override variables, and variables a stored login. An empty variable counts as absent. */
 class Settings {
-  readonly #flags: Environment;
+  readonly #flags: ClientFlags;
   readonly #env: Environment;
   readonly #login: Login | undefined;
 
-  constructor(flags: Environment, env: Environment, login: Login | undefined) {
+  constructor(flags: ClientFlags, env: Environment, login: Login | undefined) {
     this.#flags = flags;
     this.#env = env;
     this.#login = login;
   }
 
-  given(property: string, name: string): string | undefined {
+  given(property: keyof ClientFlags, name: string): string | undefined {
     return this.#flags[property] ?? (this.#env[`EXECPLANE_${name}`] || undefined);
   }
 
   url(): URL | undefined {
     const text = this.given('url', 'URL') ?? this.#login?.url;
     if (text === undefined) return undefined;
-    const name = this.#flags['url'] === undefined ? 'EXECPLANE_URL' : '--url';
+    const name = this.#flags.url === undefined ? 'EXECPLANE_URL' : '--url';
     if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
       throw new CliError(`${name}: must be a URL such as https://execplane.example.com, not ${JSON.stringify(text)}`, {
         exitCode: 2,
@@ -155,7 +164,7 @@ class Settings {
   apiKey(): string | undefined {
     const key = this.given('apiKey', 'API_KEY');
     if (key === undefined || /^[!-~]+$/.test(key)) return key;
-    const name = this.#flags['apiKey'] === undefined ? 'EXECPLANE_API_KEY' : '--api-key';
+    const name = this.#flags.apiKey === undefined ? 'EXECPLANE_API_KEY' : '--api-key';
     throw new CliError(`${name}: contains a line break, a space or another character that no key has.`, {
       exitCode: 2,
       hint: 'Set it to the key alone, such as xpk_…, without quotes or a line break after it.',
@@ -188,7 +197,7 @@ function readAdminKey(settings: Settings): string | undefined {
   }
 }
 
-function setting(property: string, name: string, description: string, fallback?: string): SettingOption {
+function setting(property: keyof ClientFlags, name: string, description: string, fallback?: string): SettingOption {
   const flag = `--${name.toLowerCase().replaceAll('_', '-')}`;
   return { property, variable: `EXECPLANE_${name}`, flag, default: fallback, description };
 }

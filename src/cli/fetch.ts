@@ -4,6 +4,7 @@
  */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Readable } from 'node:stream';
+import type { Fetch, HttpRequest, HttpResponse } from '../client/http/transport.ts';
 import { proxyFor } from '../node/proxy.ts';
 import { type ClientConfig, environment } from './config.ts';
 
@@ -15,7 +16,7 @@ const NO_BODY = new Set([204, 205, 304]);
  * Returns a `fetch` for the server at `url`, with its certificate authority and the proxy of the environment. Connections time out after
  * 10 s.
  */
-export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof fetch {
+export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): Fetch {
   const proxy = proxyFor(url, environment());
   const options = {
     keepAlive: true,
@@ -26,18 +27,17 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
   const https = url.protocol === 'https:' ? process.getBuiltinModule('node:https') : undefined;
   const agent = https ? new https.Agent({ ...options, ...(ca === undefined ? {} : { ca }) }) : new HttpAgent(options);
   const send = https?.request ?? httpRequest;
-  return (input, init = {}) =>
+  return (target, { method, signal, body, headers }) =>
     new Promise((resolve, reject) => {
-      const { method = 'GET', signal, body } = init;
       const bytes = bytesOf(body);
-      const headers = { ...(init.headers as Record<string, string>), 'content-length': bytes?.length ?? 0 };
-      const request = send(String(input), { method, headers, agent, ...(signal ? { signal } : {}) });
+      const allHeaders = { ...headers, 'content-length': bytes?.length ?? 0 };
+      const request = send(target, { method, headers: allHeaders, agent, ...(signal ? { signal } : {}) });
       const timer = setTimeout(() => request.destroy(new Error('no connection in time')), CONNECT_TIMEOUT_MS);
       request.once('socket', (socket) => {
         if (socket.connecting) socket.once('connect', () => clearTimeout(timer));
         else clearTimeout(timer);
       });
-      request.once('response', (response) => resolve(new HttpAnswer(response) as unknown as Response));
+      request.once('response', (response) => resolve(new HttpAnswer(response)));
       request.on('error', (error) => {
         clearTimeout(timer);
         reject(error);
@@ -47,17 +47,14 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): typeof 
 }
 
 /** Returns the bytes of a body. Bytes are not copied: the caller changes none until the answer has come. */
-function bytesOf(body: RequestInit['body']): Buffer | undefined {
-  if (body === undefined || body === null) return undefined;
+function bytesOf(body: HttpRequest['body']): Buffer | undefined {
+  if (body === undefined) return undefined;
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return Buffer.from(body as string);
+  return Buffer.from(body);
 }
 
-/**
- * The part of a `Response` that the client library uses. The platform's own classes would load its whole fetch, which takes longer than
- * starting Node.
- */
-class HttpAnswer implements Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'arrayBuffer'> {
+/** A response over node:http. The platform's own class would load its whole fetch, which takes longer than starting Node. */
+class HttpAnswer implements HttpResponse {
   readonly ok: boolean;
   readonly status: number;
   readonly headers: Pick<Headers, 'get' | 'has'>;

@@ -6,7 +6,6 @@ import { sessionQuery } from './data/session.ts';
 import { Loading } from './parts/empty.tsx';
 import { ErrorNotice } from './parts/notice.tsx';
 import { ROUTES } from './routes.tsx';
-import type { PathParameters } from './shell/path-parameters.ts';
 import { Help } from './shell/help.tsx';
 import { Layout } from './shell/layout.tsx';
 import { Palette } from './shell/palette.tsx';
@@ -48,11 +47,7 @@ function SignedIn() {
   return (
     <Layout onPalette={() => setOverlay('palette')} onHelp={() => setOverlay('help')}>
       <Switch>
-        {ROUTES.map(({ path, page: Page }) => (
-          <Route key={path} path={path}>
-            {(parameters) => <Page {...(parameters as unknown as PathParameters)} />}
-          </Route>
-        ))}
+        {ROUTES}
         <Route>
           <h1>There is no such page</h1>
           <p>The address may be incomplete, or belong to another version of the console.</p>

@@ -1,5 +1,5 @@
 /** Maps paths to pages. The server answers with the console at the same paths (src/server/http/console/pages.ts). */
-import type { ComponentType } from 'react';
+import { Route } from 'wouter';
 import { AddMachinePage } from './pages/add-machine.tsx';
 import { AuditPage } from './pages/administration/audit.tsx';
 import { BatchPage } from './pages/batches/batch.tsx';
@@ -16,24 +16,32 @@ import { TokensPage } from './pages/administration/tokens.tsx';
 import { WebhooksPage } from './pages/administration/webhooks.tsx';
 import { SchedulePage } from './pages/schedules/schedule.tsx';
 import { SchedulesPage } from './pages/schedules/schedules.tsx';
-import type { PathParameters } from './shell/path-parameters.ts';
 
-export const ROUTES = [
-  { path: '/', page: OverviewPage },
-  { path: '/machines', page: MachinesPage },
-  { path: '/machines/add', page: AddMachinePage },
-  { path: '/machines/:machineId', page: MachinePage },
-  { path: '/machines/:machineId/executions/:executionId', page: ExecutionPage },
-  { path: '/machines/:machineId/terminals', page: TerminalPage },
-  { path: '/machines/:machineId/terminals/:terminalId', page: TerminalPage },
-  { path: '/executions', page: ExecutionsPage },
-  { path: '/batches', page: BatchesPage },
-  { path: '/batches/:batchId', page: BatchPage },
-  { path: '/schedules', page: SchedulesPage },
-  { path: '/schedules/:scheduleId', page: SchedulePage },
-  { path: '/run', page: RunPage },
-  { path: '/keys', page: KeysPage },
-  { path: '/tokens', page: TokensPage },
-  { path: '/webhooks', page: WebhooksPage },
-  { path: '/audit', page: AuditPage },
-] as readonly { path: string; page: ComponentType<PathParameters> }[];
+/** The routes of the pages, for a `Switch`. The keys of the two terminal pages differ, so that each opens in a state of its own. */
+export const ROUTES = (
+  <>
+    <Route path="/">{() => <OverviewPage />}</Route>
+    <Route path="/machines">{() => <MachinesPage />}</Route>
+    <Route path="/machines/add">{() => <AddMachinePage />}</Route>
+    <Route path="/machines/:machineId">{({ machineId }) => <MachinePage machineId={machineId} />}</Route>
+    <Route path="/machines/:machineId/executions/:executionId">
+      {({ machineId, executionId }) => <ExecutionPage machineId={machineId} executionId={executionId} />}
+    </Route>
+    <Route key="terminals" path="/machines/:machineId/terminals">
+      {({ machineId }) => <TerminalPage machineId={machineId} />}
+    </Route>
+    <Route key="terminal" path="/machines/:machineId/terminals/:terminalId">
+      {({ machineId, terminalId }) => <TerminalPage machineId={machineId} terminalId={terminalId} />}
+    </Route>
+    <Route path="/executions">{() => <ExecutionsPage />}</Route>
+    <Route path="/batches">{() => <BatchesPage />}</Route>
+    <Route path="/batches/:batchId">{({ batchId }) => <BatchPage batchId={batchId} />}</Route>
+    <Route path="/schedules">{() => <SchedulesPage />}</Route>
+    <Route path="/schedules/:scheduleId">{({ scheduleId }) => <SchedulePage scheduleId={scheduleId} />}</Route>
+    <Route path="/run">{() => <RunPage />}</Route>
+    <Route path="/keys">{() => <KeysPage />}</Route>
+    <Route path="/tokens">{() => <TokensPage />}</Route>
+    <Route path="/webhooks">{() => <WebhooksPage />}</Route>
+    <Route path="/audit">{() => <AuditPage />}</Route>
+  </>
+);

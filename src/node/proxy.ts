@@ -86,7 +86,7 @@ class TunnelAgent extends HttpAgent {
 
   override createConnection(
     { host, port }: { host?: string; port?: number | string },
-    done: (error: Error | null, socket: Duplex) => void,
+    done: (error: Error | null, socket?: Duplex) => void,
   ): undefined {
     const { protocol, username, password } = this.#proxy;
     const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
@@ -101,15 +101,14 @@ class TunnelAgent extends HttpAgent {
         ...(username === '' ? {} : { 'proxy-authorization': `Basic ${credentials.toString('base64')}` }),
       },
     });
-    const failed = (error: Error): void => done(error, undefined as unknown as Duplex);
     request.once('timeout', () => request.destroy(new Error('no answer in time')));
-    request.once('error', (cause) => failed(new Error(`the proxy ${this.#proxy.host}: ${cause.message}`, { cause })));
+    request.once('error', (cause) => done(new Error(`the proxy ${this.#proxy.host}: ${cause.message}`, { cause })));
     request.once('connect', (response, socket) => {
       socket.setTimeout(0);
       if (response.statusCode === 200) done(null, socket);
       else {
         socket.destroy();
-        failed(new Error(`the proxy ${this.#proxy.host} answered HTTP ${response.statusCode}`));
+        done(new Error(`the proxy ${this.#proxy.host} answered HTTP ${response.statusCode}`));
       }
     });
     request.end();

@@ -1,5 +1,5 @@
 /** The server process: constructs its parts, listens, and stops without dropping open requests. */
-import type { Server as SecureServer } from 'node:https';
+import { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
 import { LOG_KEY } from '../node/log-keys.ts';
 import { startMemoryReturn } from '../node/native/memory-return.ts';
@@ -244,8 +244,8 @@ async function closeInTime(app: App, stopAgents: () => Promise<void>, withinMs: 
 function reloadCertificate(app: App, config: ServerConfig, logger: Logger): void {
   try {
     const context = readSecureContext(config);
-    if (context === undefined) return;
-    (app.server as unknown as SecureServer).setSecureContext(context);
+    if (context === undefined || !(app.server instanceof SecureServer)) return;
+    app.server.setSecureContext(context);
     logger.info('the certificate was reloaded');
   } catch (error) {
     logger.error(

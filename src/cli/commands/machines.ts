@@ -4,7 +4,7 @@ import { type CreateMachine, type Execplane, type Machine, type PageOptions, Ref
 import { isLoopback } from '../../node/network/loopback.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientFor, clientOf, groupCommand } from '../client-command.ts';
-import { readClientConfig } from '../config.ts';
+import { type ClientFlags, readClientConfig } from '../config.ts';
 import { fetchFor } from '../fetch.ts';
 import { labelsWith } from '../terminal/labels.ts';
 import { print, printError } from '../streams/output.ts';
@@ -57,7 +57,7 @@ function create(): Command {
     });
 }
 
-interface CreateFlags {
+interface CreateFlags extends ClientFlags {
   name?: string;
   provider?: string;
   vcpu?: number;
@@ -228,7 +228,7 @@ function rotate(): Command {
     '  execplane machines rotate dm-web-1',
   )
     .option('--json', 'print the machine, or the join token, as JSON')
-    .action(async (machine: string, flags: { json?: true }) => {
+    .action(async (machine: string, flags: ClientFlags & { json?: true }) => {
       const client = clientOf(flags);
       const rotated = await rotateConnected(client, machine);
       if (rotated !== undefined) {
@@ -255,8 +255,8 @@ async function rotateConnected(client: Execplane, machine: string): Promise<Mach
 }
 
 /** Prints a join token and the command to use it. `first`: an instruction for the time before. */
-async function printToken(flags: { json?: true }, machineId: string, first = ''): Promise<void> {
-  const config = readClientConfig(flags as Record<string, string>);
+async function printToken(flags: ClientFlags & { json?: true }, machineId: string, first = ''): Promise<void> {
+  const config = readClientConfig(flags);
   const made = await clientFor(config).joinTokens.create({ machine_id: machineId });
   if (made.token === undefined) throw tokenLost(made);
   const { url, ca } = config;

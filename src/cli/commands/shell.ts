@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { clientCommand, clientFor } from '../client-command.ts';
-import { readClientConfig } from '../config.ts';
+import { type ClientFlags, readClientConfig } from '../config.ts';
 import { runShell } from '../shell/run-shell.ts';
 import { durationOption } from '../terminal/duration.ts';
 import { assertTerminal, terminalEnvironment } from '../terminal/raw-terminal.ts';
@@ -17,7 +17,7 @@ const EXAMPLES = `  execplane shell dm-web-1
 
 const DEFAULT_WAIT_MS = 10_000;
 
-interface ShellFlags {
+interface ShellFlags extends ClientFlags {
   attach?: string;
   cwd?: string;
   user?: string;
@@ -46,7 +46,7 @@ export function shellCommand(): Command {
         ...(user === undefined ? {} : { user }),
         ...(shell === undefined ? {} : { shell }),
       };
-      const config = readClientConfig(flags as unknown as Record<string, string>);
+      const config = readClientConfig(flags);
       const request = { machineId, options, waitMs: wait, ...(attach === undefined ? {} : { attach }) };
       process.exit(await runShell(clientFor(config, { webSocket: webSocketFor(config) }), request));
     });

@@ -1,4 +1,5 @@
 /** The command line with which a machine joins. */
+import type { Fetch } from '../../client/http/transport.ts';
 
 /** The source of the installer: the server, or the current folder, which then holds the packages. */
 export type InstallerPlace = 'server' | 'folder';
@@ -17,7 +18,7 @@ export function joinCommand(server: URL, token: string, installer: InstallerPlac
  * Finds out whether the server serves the installer to a machine that knows nothing of it: over https, with a certificate of a public
  * authority. `ca`: the authority that this user had to name.
  */
-export async function findInstaller(p: { url: URL; ca?: unknown; fetch: typeof fetch }): Promise<InstallerPlace> {
+export async function findInstaller(p: { url: URL; ca?: unknown; fetch: Fetch }): Promise<InstallerPlace> {
   if (p.url.protocol !== 'https:' || p.ca !== undefined) return 'folder';
   const answer = await p.fetch(`${hrefOf(p.url)}/install.sh`, { method: 'HEAD' }).catch(() => undefined);
   return answer?.ok === true ? 'server' : 'folder';

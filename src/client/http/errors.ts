@@ -1,5 +1,6 @@
 /** The errors of the client: failures of Execplane or of the connection to it. A command that fails is a result, not an error. */
 import type { ApiErrorCode } from '../../core/errors.ts';
+import type { HttpResponse } from './transport.ts';
 
 /** Base of every error of this library, except those of `AbortSignal`. */
 export class ExecplaneError extends Error {
@@ -46,7 +47,7 @@ export class RefusedError extends ExecplaneError {
   /** Identifies the request in the log of the server. */
   readonly requestId: string | undefined;
 
-  constructor(response: Pick<Response, 'status' | 'headers'>, body: ErrorBody, path: string, base: string) {
+  constructor(response: Pick<HttpResponse, 'status' | 'headers'>, body: ErrorBody, path: string, base: string) {
     const fields = body.errors ?? [];
     const lines = fields.map(({ location, message }) => `\n  ${location}: ${message}`).join('');
     super(`${body.message ?? body.detail ?? withoutMessage(response.status)}${lines}`);
@@ -96,7 +97,7 @@ export class UnexpectedAnswerError extends ExecplaneError {
   readonly mismatch: string | undefined;
 
   constructor(
-    response: Pick<Response, 'status' | 'headers'>,
+    response: Pick<HttpResponse, 'status' | 'headers'>,
     { origin, mismatch }: { origin: string; mismatch?: string | undefined },
   ) {
     const { status, headers } = response;
@@ -127,7 +128,7 @@ export class OutputTruncatedError extends ExecplaneError {
 
 /** Reads a refusal. Without a complete body, only the status is used. */
 export async function readRefusal(
-  response: Response,
+  response: HttpResponse,
   base: string,
   path: string,
 ): Promise<RefusedError | UnexpectedAnswerError> {
@@ -154,12 +155,12 @@ export function parseObject(text: string): object | undefined {
   }
 }
 
-function shouldRetry(headers: Headers): boolean | undefined {
+function shouldRetry(headers: HttpResponse['headers']): boolean | undefined {
   const header = headers.get('x-should-retry');
   return header === null ? undefined : header === 'true';
 }
 
-function retryAfter(headers: Headers): number | undefined {
+function retryAfter(headers: HttpResponse['headers']): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }

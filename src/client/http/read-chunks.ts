@@ -1,11 +1,12 @@
 import { ExecplaneError, UnreachableError } from './errors.ts';
+import type { HttpResponse } from './transport.ts';
 
 /**
  * Yields the body of a response in pieces. Throws UnreachableError if it breaks off, or if no piece arrives for `silenceMs` during a read. The
  * time that the caller takes for a piece does not count. `origin`: of the server.
  */
 export async function* readChunks(
-  response: Response,
+  response: HttpResponse,
   { origin, silenceMs }: { origin: string; silenceMs: number },
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = response.body?.getReader();

@@ -11,6 +11,23 @@ import {
 } from './errors.ts';
 import { hasShape, mismatch, type Shape } from './shape.ts';
 
+/** The part of the platform's `Response` that the client uses. */
+export interface HttpResponse extends Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'arrayBuffer'> {
+  headers: Pick<Headers, 'get' | 'has'>;
+}
+
+/** A request, as it is passed to `fetch`. */
+export interface HttpRequest {
+  method: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array<ArrayBuffer>;
+  redirect?: 'manual';
+  signal?: AbortSignal;
+}
+
+/** The part of the platform's `fetch` that the client uses. */
+export type Fetch = (url: string, request: HttpRequest) => Promise<HttpResponse>;
+
 /** The server's address and the credential for it. */
 export interface TransportOptions {
   /** Address of the server, such as `https://execplane.example.com`. A path before `/v1` is kept. */
@@ -18,7 +35,7 @@ export interface TransportOptions {
   /** Sent as `Authorization: Bearer`. Without it the cookies of the page are used. */
   apiKey?: string;
   /** Replaces the platform's `fetch`. */
-  fetch?: typeof fetch;
+  fetch?: Fetch;
   /** Replaces the platform's `WebSocket`, for terminals. */
   webSocket?: (url: string) => WebSocket;
   /** Sent with every request. */
@@ -78,7 +95,7 @@ export class Transport {
   }
 
   /** Returns a successful response once its headers have arrived. The caller reads the body. Throws ExecplaneError. */
-  open(method: string, path: string, call: Call = {}): Promise<Response> {
+  open(method: string, path: string, call: Call = {}): Promise<HttpResponse> {
     return this.#retry(method, path, call, (response) => response);
   }
 
@@ -88,7 +105,12 @@ export class Transport {
     return this.#options.webSocket?.(url) ?? new WebSocket(url);
   }
 
-  async #retry<T>(method: string, path: string, call: Call, read: (response: Response) => T | Promise<T>): Promise<T> {
+  async #retry<T>(
+    method: string,
+    path: string,
+    call: Call,
+    read: (response: HttpResponse) => T | Promise<T>,
+  ): Promise<T> {
     const request = this.#request(method, call);
     const attempts = call.attempts ?? this.#options.attempts ?? DEFAULT_ATTEMPTS;
     for (let failures = 0; ; failures += 1) {
@@ -104,7 +126,7 @@ export class Transport {
   }
 
   /** Headers that are the same for every attempt, above all the Idempotency-Key. */
-  #request(method: string, call: Call): RequestInit {
+  #request(method: string, call: Call): HttpRequest {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#options.headers, ...call.headers };
     if (this.#options.apiKey !== undefined) headers['authorization'] = `Bearer ${this.#options.apiKey}`;
     const body = call.bytes ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
@@ -121,8 +143,8 @@ export class Transport {
   async #attempt<T>(
     path: string,
     call: Call,
-    request: RequestInit,
-    read: (response: Response) => T | Promise<T>,
+    request: HttpRequest,
+    read: (response: HttpResponse) => T | Promise<T>,
   ): Promise<T> {
     const timeout = new AbortController();
     const signal = call.signal === undefined ? timeout.signal : AbortSignal.any([call.signal, timeout.signal]);
@@ -130,7 +152,7 @@ export class Transport {
       () => timeout.abort(new ExecplaneError('no answer in time')),
       call.timeoutMs ?? ANSWER_TIMEOUT_MS,
     );
-    const send = this.#options.fetch ?? fetch;
+    const send: Fetch = this.#options.fetch ?? fetch;
     try {
       const response = await send(this.#url(path, call.query), { ...request, signal });
       if (response.ok) return await read(response);

@@ -18,12 +18,11 @@ import { ExecutionFacts } from '../execution/execution-facts.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { ExecutionStatus } from '../parts/status.tsx';
 import { Timeline } from '../execution/timeline.tsx';
-import type { PathParameters } from '../shell/path-parameters.ts';
 import { runAgainPath } from '../run/request.ts';
 import { StdinPanel } from '../run/stdin-panel.tsx';
 import { EXECUTION } from '../../client/http/shapes.ts';
 
-export function ExecutionPage({ machineId, executionId }: PathParameters) {
+export function ExecutionPage({ machineId, executionId }: { machineId: string; executionId: string }) {
   const execution = useQuery(executionQuery(machineId, executionId));
   if (execution.data === undefined) {
     return <Unavailable title={executionId} error={execution.error} />;

@@ -17,10 +17,9 @@ import { FactsPanel } from '../parts/facts-panel.tsx';
 import { Labels } from '../parts/labels.tsx';
 import { ErrorNotice, Notice } from '../parts/notice.tsx';
 import { MachineStatus } from '../parts/status.tsx';
-import type { PathParameters } from '../shell/path-parameters.ts';
 import { MACHINE_DETAIL } from '../../client/http/shapes.ts';
 
-export function MachinePage({ machineId }: PathParameters) {
+export function MachinePage({ machineId }: { machineId: string }) {
   const machine = useQuery(machineQuery(machineId));
   if (machine.data === undefined) {
     return <Unavailable title={machineId} error={machine.error} />;

@@ -11,10 +11,9 @@ import { Confirm } from '../../parts/confirm.tsx';
 import { Unavailable } from '../../parts/empty.tsx';
 import { FactsPanel } from '../../parts/facts-panel.tsx';
 import { BatchStatus } from '../../parts/status.tsx';
-import type { PathParameters } from '../../shell/path-parameters.ts';
 import { BATCH } from '../../../client/http/shapes.ts';
 
-export function BatchPage({ batchId }: PathParameters) {
+export function BatchPage({ batchId }: { batchId: string }) {
   const batch = useQuery(batchQuery(batchId));
   const mayCancel = useMay('executions:write');
   if (batch.data === undefined) return <Unavailable title={batchId} error={batch.error} />;

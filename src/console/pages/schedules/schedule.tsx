@@ -17,7 +17,6 @@ import { ListContents } from '../../lists/list-contents.tsx';
 import { ErrorNotice, Notice } from '../../parts/notice.tsx';
 import { BatchStatus, ScheduleStatus } from '../../parts/status.tsx';
 import { timingText } from './timing-text.ts';
-import type { PathParameters } from '../../shell/path-parameters.ts';
 import { BatchProgress } from '../batches/batch-progress.tsx';
 import { SCHEDULE, SCHEDULE_RUN } from '../../../client/http/shapes.ts';
 import { shortTime } from '../../parts/duration.ts';
@@ -44,7 +43,7 @@ const OVERLAPS: Readonly<Record<Schedule['overlap'], string>> = {
   cancel: 'the previous run is cancelled',
 };
 
-export function SchedulePage({ scheduleId }: PathParameters) {
+export function SchedulePage({ scheduleId }: { scheduleId: string }) {
   const schedule = useQuery(scheduleQuery(scheduleId));
   const mayChange = useMay('executions:write');
   if (schedule.data === undefined) return <Unavailable title={scheduleId} error={schedule.error} />;

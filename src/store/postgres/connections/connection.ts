@@ -116,8 +116,8 @@ async function open(address: DatabaseAddress, dialled: Dialled): Promise<Connect
 }
 
 /** Returns the id of the process that was announced when the connection was opened. The types of pg omit it. */
-function announcedProcess(client: pg.Client): number {
-  return (client as unknown as { processID: number }).processID;
+function announcedProcess(client: pg.Client): unknown {
+  return 'processID' in client ? client.processID : undefined;
 }
 
 function wrap(client: pg.Client, isExclusive: boolean): Connection {
