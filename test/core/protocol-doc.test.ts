@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { AGENT_PATHS, AgentFrameSchema, CLOSE, PROTOCOL_VERSION, ServerFrameSchema } from '../../src/core/protocol.ts';
 import { RECORD_HEADER_BYTES, REPORT_KIND } from '../../src/core/report.ts';
-import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/connection/limits.ts';
 
 const TEXT = readFileSync(new URL('../../docs/PROTOCOL.md', import.meta.url), 'utf8');
 

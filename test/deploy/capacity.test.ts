@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AGENT_SETTINGS } from '../../src/agent/config.ts';
-import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/connection/limits.ts';
 import { SERVER_SETTINGS } from '../../src/server/config.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

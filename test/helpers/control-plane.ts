@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/connection/limits.ts';
 import type { PeerSettings } from '../../src/server/control/cluster/cluster.ts';
 import type { CreateRequest } from '../../src/server/control/control.ts';
 import type { ControlPlaneConfig } from '../../src/server/control/control-config.ts';

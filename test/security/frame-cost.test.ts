@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { CLOSE } from '../../src/core/protocol.ts';
-import { AGENT_LIMITS } from '../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../src/server/control/agents/connection/limits.ts';
 import { TestPlane } from '../helpers/control-plane.ts';
 import { HELLO, ScriptedAgent } from '../helpers/scripted-agent.ts';
 import { TurnProbe } from '../helpers/turn-probe.ts';

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Capabilities } from '../../core/decisions/machine-change.ts';
 import type { Store } from '../../store/store.ts';
 import type { Sealer } from '../seal.ts';
-import { AGENT_LIMITS } from './agents/limits.ts';
+import { AGENT_LIMITS } from './agents/connection/limits.ts';
 import type { SessionDeps } from './agents/session-deps.ts';
 import type { ArtifactSettings } from './agents/start-frame.ts';
 import type { ChangedElsewhere, PeerSettings } from './cluster/cluster.ts';

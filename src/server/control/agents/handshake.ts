@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CLOSE, type Hello, PROTOCOL_VERSION } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import { type Dispatch, type Execution, StoreUnavailableError } from '../../../store/store.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { AGENT_LIMITS } from './connection/limits.ts';
 import { type Reconciliation, reconcile } from './reconcile.ts';
 import type { AgentSession } from './session.ts';
 import type { SessionDeps } from './session-deps.ts';

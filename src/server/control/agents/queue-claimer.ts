@@ -1,6 +1,6 @@
 /** Claims waiting executions of one machine in the store as slots become free: oldest first, in bounded batches. */
 import type { Dispatch } from '../../../store/store.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { AGENT_LIMITS } from './connection/limits.ts';
 import type { PendingStart, StartQueue } from './start-queue.ts';
 
 /** Above this average size of inputs, executions are claimed one by one, so that few inputs are in memory. */

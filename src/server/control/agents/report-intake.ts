@@ -1,25 +1,22 @@
 /**
- * Receives the reports of one session, writes them, notifies waiting clients, and acknowledges them. Reports that arrive in one turn of the
- * event loop, or while a batch is written, form one batch. The socket is not read while too many bytes wait.
+ * Receives the reports of one session, writes them, notifies waiting clients, and has them acknowledged. Reports that arrive in one turn of
+ * the event loop, or while a batch is written, form one batch. The socket is not read while too many bytes wait.
  */
 import { isTerminal } from '../../../core/execution.ts';
-import { CLOSE, type ServerFrame } from '../../../core/protocol.ts';
+import { CLOSE } from '../../../core/protocol.ts';
 import { decodeRecords, isPassed, type StoredReport, sizeOf } from '../../../core/report.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import { type Execution, type ReportBatch, type ReportResult, StoreUnavailableError } from '../../../store/store.ts';
 import type { ReportSource } from '../relay/output-relay.ts';
 import { storeLast } from '../relay/last-write.ts';
 import { StoredReports } from '../relay/stored-reports.ts';
-import type { AgentConnection } from './connection.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
+import type { AgentConnection } from './connection/connection.ts';
+import { AGENT_LIMITS } from './connection/limits.ts';
 import type { SessionDeps } from './session-deps.ts';
 
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
-const MAX_GAPS = 10_000;
-/** Time for which an acknowledgement may wait to share a write with a start, ms, and the bytes from which it is sent immediately. */
-const ACK_WITHIN_MS = 20;
-const ACK_AT_BYTES = 64 * 1024;
 /** Log messages. */
 const NOT_WRITTEN =
   'reports could not be written, and the agent was disconnected; it sends them again: an error of the server; report it';
@@ -32,25 +29,6 @@ export class ReportBudget {
 
   get spent(): boolean {
     return this.bytes > AGENT_LIMITS.unwrittenBytesOfAll;
-  }
-}
-
-/** Executions whose reports had a gap. A reconnected agent fills a gap, unless it has dropped the missing reports. */
-export class ReportGaps {
-  readonly #seen = new Set<string>();
-
-  /** Records a gap. Returns true for the second gap of an execution: it will never be filled. */
-  again(executionId: string): boolean {
-    if (this.#seen.delete(executionId)) return true;
-    this.#seen.add(executionId);
-    const [oldest] = this.#seen;
-    if (this.#seen.size > MAX_GAPS && oldest !== undefined) this.#seen.delete(oldest);
-    return false;
-  }
-
-  /** Records that the reports of an execution continue without a gap. */
-  filled(executionId: string): void {
-    this.#seen.delete(executionId);
   }
 }
 
@@ -74,6 +52,7 @@ export class ReportIntake implements ReportSource {
   readonly #deps: IntakeDeps;
   /** Not read while too many bytes wait. Closed after a malformed report, or one that cannot be written. */
   readonly #connection: AgentConnection;
+  readonly #acks: Acknowledgements;
   readonly #session: ReportingSession;
   /** Server clock minus agent clock, ms. */
   #clockOffsetMs = 0;
@@ -86,17 +65,15 @@ export class ReportIntake implements ReportSource {
   #paused = false;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
-  /** Report numbers, by execution, that are to be acknowledged: the reports are on disk or no longer needed. */
-  #acks = new Map<string, number>();
-  #forget = new Set<string>();
-  /** Bytes of the reports that `#acks` acknowledges. */
-  #ackBytes = 0;
-  #ackTimer: NodeJS.Timeout | undefined;
 
-  constructor(deps: IntakeDeps, connection: AgentConnection, session: ReportingSession) {
+  constructor(
+    deps: IntakeDeps,
+    to: { connection: AgentConnection; acks: Acknowledgements; session: ReportingSession },
+  ) {
     this.#deps = deps;
-    this.#connection = connection;
-    this.#session = session;
+    this.#connection = to.connection;
+    this.#acks = to.acks;
+    this.#session = to.session;
   }
 
   /** Sets the agent's clock, ms since the epoch, by which its reports are dated. */
@@ -141,7 +118,6 @@ export class ReportIntake implements ReportSource {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
-    clearTimeout(this.#ackTimer);
     const relayed = this.#deps.relays.closed(this);
     const before = this.#waiting.filter(({ executionId }) => relayed.has(executionId));
     const last = [...before, ...[...relayed.values()].flat()];
@@ -150,39 +126,6 @@ export class ReportIntake implements ReportSource {
     this.#stored.close();
     this.#deps.reportBudget.bytes -= this.#bytes;
     this.#bytes = 0;
-  }
-
-  /** Makes the agent drop executions and their reports. */
-  forget(executionIds: readonly string[]): void {
-    for (const executionId of executionIds) this.#forget.add(executionId);
-    this.flush();
-  }
-
-  /** Sends the pending acknowledgements, unless many bytes are unsent. Then they wait, with at most one number per execution. */
-  flush(): void {
-    if (this.#connection.unsentBytes > AGENT_LIMITS.unsentLow) return;
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = undefined;
-    this.#ackBytes = 0;
-    if (this.#acks.size > 0) this.#connection.send({ type: 'ack', acks: [...this.#acks] });
-    if (this.#forget.size > 0) this.#connection.send({ type: 'forget', execution_ids: [...this.#forget] });
-    this.#acks = new Map();
-    this.#forget = new Set();
-  }
-
-  /** Sends the pending acknowledgements in one write with a frame. */
-  flushWith(frame: ServerFrame, attachment?: Buffer): void {
-    this.#connection.together(() => {
-      this.flush();
-      this.#connection.send(frame, attachment);
-    });
-  }
-
-  /** Acknowledges a batch of `bytes` bytes: immediately if it is large, otherwise together with the next start, which often follows. */
-  #acknowledge(bytes: number): void {
-    this.#ackBytes += bytes;
-    if (this.#ackBytes >= ACK_AT_BYTES || this.#forget.size > 0) this.flush();
-    else if (!this.#closed) this.#ackTimer ??= setTimeout(() => this.flush(), ACK_WITHIN_MS);
   }
 
   async #write(): Promise<void> {
@@ -195,8 +138,7 @@ export class ReportIntake implements ReportSource {
       this.#waiting.splice(0, batch.records.length);
       this.#stored.add(batch.records.length);
       this.#account(this.#waiting.length === 0 ? -this.#bytes : -Math.min(batch.bytes, this.#bytes));
-      // Passed reports open the window of the agent by more than their own size.
-      this.#written(results, batch.records.some(isPassed) ? ACK_AT_BYTES : batch.bytes);
+      this.#written(batch, results);
     }
     this.#writing = false;
   }
@@ -240,8 +182,8 @@ export class ReportIntake implements ReportSource {
     });
   }
 
-  /** Handles a batch that is on disk: notifies waiting clients, then fills freed slots, then acknowledges. */
-  #written(results: readonly ReportResult[], bytes: number): void {
+  /** Handles a batch that is on disk: notifies waiting clients, acknowledges it, then fills freed slots. */
+  #written(batch: RecordBatch, results: readonly ReportResult[]): void {
     for (const { executionId, outcome, reported, execution } of results) {
       if (execution === undefined) continue;
       if (isTerminal(execution.status)) this.#session.freeSlot(executionId);
@@ -250,11 +192,13 @@ export class ReportIntake implements ReportSource {
         this.#deps.commits.committed(execution);
       }
       this.#deps.relays.stored(this, execution, this.#waiting);
-      this.#acks.set(executionId, reported);
+      this.#acks.add(executionId, reported);
       // Executions that had ended before on the server.
-      if (outcome === 'terminal') this.#forget.add(executionId);
+      if (outcome === 'terminal') this.#acks.forget([executionId]);
     }
-    this.#acknowledge(bytes);
+    // Passed reports open the window of the agent by more than their own size.
+    if (batch.records.some(isPassed)) this.#acks.flush();
+    else this.#acks.schedule(batch.bytes);
     this.#session.claimMore();
     const refused = results.find(({ outcome }) => outcome === 'foreign' || outcome === 'gap');
     if (refused !== undefined) this.#refuse(refused);
@@ -286,8 +230,14 @@ export class ReportIntake implements ReportSource {
   }
 }
 
-/** Counts the first reports that fit into one transaction; at least one. `bytes`: size of their payloads. */
-function firstOf(waiting: readonly StoredReport[]): { records: StoredReport[]; bytes: number } {
+/** Reports for one transaction, and the size of their payloads. */
+interface RecordBatch {
+  records: readonly StoredReport[];
+  bytes: number;
+}
+
+/** Returns the first reports that fit into one transaction; at least one. */
+function firstOf(waiting: readonly StoredReport[]): RecordBatch {
   let count = 0;
   let bytes = 0;
   for (const report of waiting) {

@@ -9,7 +9,8 @@ import type { Sealer } from '../../seal.ts';
 import type { CommitListener } from '../live/commit-notifier.ts';
 import type { OutputRelays } from '../relay/output-relays.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
-import type { ReportBudget, ReportGaps } from './report-intake.ts';
+import type { ReportGaps } from './report-gaps.ts';
+import type { ReportBudget } from './report-intake.ts';
 import type { StartSettings } from './start-frame.ts';
 
 /** The offset up to which each stream was released. */

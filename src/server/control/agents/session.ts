@@ -2,9 +2,10 @@
 import { type AgentFrame, CLOSE, type Hello, type Stdin } from '../../../core/protocol.ts';
 import { LOG_KEY } from '../../../node/log-keys.ts';
 import type { Dispatch, Execution } from '../../../store/store.ts';
-import { AgentConnection, type ConnectionListener } from './connection.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import { AgentConnection, type ConnectionListener } from './connection/connection.ts';
 import { connectedFields, handshake, markLost } from './handshake.ts';
-import { PROBE_MS } from './limits.ts';
+import { PROBE_MS } from './connection/limits.ts';
 import { QueueClaimer } from './queue-claimer.ts';
 import type { Reconciliation } from './reconcile.ts';
 import { ReportIntake, type ReportingSession } from './report-intake.ts';
@@ -24,6 +25,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   readonly #connection: AgentConnection;
   readonly #starts: StartQueue;
   readonly #claimer: QueueClaimer;
+  readonly #acks: Acknowledgements;
   readonly #reports: ReportIntake;
   /** Cancels of executions whose start has not been sent: they are sent right after it. */
   readonly #cancels = new Set<string>();
@@ -37,11 +39,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.credentialHash = agent.credentialHash;
     this.#deps = deps;
     this.#sessions = sessions;
-    this.#connection = new AgentConnection({
-      ...agent,
-      framesPerSecond: deps.settings.framesPerSecond,
-      listener: this,
-    });
+    this.#connection = new AgentConnection({ ...agent, framesPerSecond: deps.settings.framesPerSecond, listener: this });
     this.#starts = new StartQueue({
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
@@ -57,7 +55,8 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       toStart: (dispatch) => this.#pendingStart(dispatch),
       claimFailed: (cause) => this.log('warn', { err: cause }, 'claiming waiting executions failed; trying again'),
     });
-    this.#reports = new ReportIntake(deps, this.#connection, this);
+    this.#acks = new Acknowledgements(this.#connection);
+    this.#reports = new ReportIntake(deps, { connection: this.#connection, acks: this.#acks, session: this });
   }
 
   get phase(): SessionPhase {
@@ -108,18 +107,15 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   }
 
   /** Sends a frame about a running command. Returns false if the agent's version does not support the frame. */
-  tell(frame: Parameters<typeof knowsFrame>[1]): boolean {
+  tell(frame: Parameters<typeof knowsFrame>[1], attachment?: Buffer): boolean {
     const isKnown = knowsFrame(this.#hello, frame);
-    if (isKnown) this.#connection.send(frame);
+    if (isKnown) this.#connection.send(frame, attachment);
     return isKnown;
   }
 
   /** Sends a piece of live stdin. Returns false if it has a writer, and the agent's version does not know writers. */
   sendStdin(piece: Omit<Stdin, 'type'>, bytes: Buffer): boolean {
-    const frame = { type: 'stdin', ...piece } as const;
-    const isKnown = knowsFrame(this.#hello, frame);
-    if (isKnown) this.#connection.send(frame, bytes);
-    return isKnown;
+    return this.tell({ type: 'stdin', ...piece }, bytes);
   }
 
   /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as far as this server knows. */
@@ -141,7 +137,8 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   /** Handles the end of an execution of the machine. If no report of the agent ended it, the agent has to forget it. */
   executionEnded(executionId: string): void {
     if (!this.freeSlot(executionId)) return;
-    this.#reports.forget([executionId]);
+    this.#acks.forget([executionId]);
+    this.#acks.flush();
     this.#claimer.claimMore();
   }
 
@@ -233,7 +230,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
   }
 
   drained(): void {
-    this.#reports.flush();
+    this.#acks.flush();
     this.#claimer.claimMore();
   }
 
@@ -242,6 +239,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.#starts.close();
     this.#claimer.close();
     this.#reports.close();
+    this.#acks.close();
     this.#sessions.closed(this, cause);
   }
 
@@ -281,7 +279,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
       this.markLost(execution, error instanceof UnsupportedError ? error.message : UNREADABLE);
       return;
     }
-    this.#reports.flushWith(message.start, message.attachment);
+    this.#acks.flushWith(message.start, message.attachment);
     this.#deps.observer.dispatched(execution);
     if (this.#cancels.has(execution.executionId)) this.cancel(execution.executionId);
   }

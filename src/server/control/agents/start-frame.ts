@@ -3,7 +3,7 @@ import type { Hello, OutputLimit, ServerFrame, Start, Stdin, Welcome } from '../
 import { MAX_CHUNK_BYTES } from '../../../core/report.ts';
 import type { ArtifactLimits, Execution, OutputStore } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { AGENT_LIMITS } from './connection/limits.ts';
 import type { Reconciliation } from './reconcile.ts';
 import type { Released, SessionDeps } from './session-deps.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Execution } from '../../../store/store.ts';
 import type { SecretInput } from '../../seal.ts';
-import { AGENT_LIMITS } from './limits.ts';
+import { AGENT_LIMITS } from './connection/limits.ts';
 
 /** Logged for a start that is refused. */
 export const OUT_OF_ORDER =

@@ -2,7 +2,7 @@
 import { type ExecutionStatus, isTerminal } from '../../../core/execution.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { Live } from '../live/live.ts';
-import { AGENT_LIMITS } from '../agents/limits.ts';
+import { AGENT_LIMITS } from '../agents/connection/limits.ts';
 import type { AgentSession } from '../agents/session.ts';
 import type { StdinAttempt, StdinAttemptRequest, StdinState } from './stdin.ts';
 

@@ -5,7 +5,7 @@
 import type { StdinAck, StdinWriter } from '../../../core/protocol.ts';
 import type { Execution } from '../../../store/store.ts';
 import type { Live } from '../live/live.ts';
-import { AGENT_LIMITS } from '../agents/limits.ts';
+import { AGENT_LIMITS } from '../agents/connection/limits.ts';
 import type { AgentSession } from '../agents/session.ts';
 import type { StdinListener } from '../agents/session-deps.ts';
 import { StdinWrite } from './stdin-write.ts';

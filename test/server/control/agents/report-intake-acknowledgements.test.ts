@@ -1,14 +1,11 @@
 /** Stored reports are acknowledged at once if they fill the agent's window, else with the next start or after a short time. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Acknowledgements } from '../../../../src/server/control/agents/acknowledgements.ts';
 import type { ServerFrame } from '../../../../src/core/protocol.ts';
 import { encodeRecord, REPORT_KIND } from '../../../../src/core/report.ts';
-import type { AgentConnection } from '../../../../src/server/control/agents/connection.ts';
-import {
-  type IntakeDeps,
-  ReportBudget,
-  ReportGaps,
-  ReportIntake,
-} from '../../../../src/server/control/agents/report-intake.ts';
+import type { AgentConnection } from '../../../../src/server/control/agents/connection/connection.ts';
+import { ReportGaps } from '../../../../src/server/control/agents/report-gaps.ts';
+import { type IntakeDeps, ReportBudget, ReportIntake } from '../../../../src/server/control/agents/report-intake.ts';
 import { OutputRelays } from '../../../../src/server/control/relay/output-relays.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
@@ -50,7 +47,9 @@ function intake() {
     settings: {},
   } as unknown as IntakeDeps;
   const session = { machineId: 'dm-one', log() {}, freeSlot: () => false, claimMore() {}, markLost() {} };
-  const reports = new ReportIntake(deps, connection as unknown as AgentConnection, session);
+  const agent = connection as unknown as AgentConnection;
+  const acks = new Acknowledgements(agent);
+  const reports = new ReportIntake(deps, { connection: agent, acks, session });
   let number = 0;
   const report = async (bytes: number): Promise<void> => {
     number += 1;
@@ -58,31 +57,35 @@ function intake() {
     reports.push(encodeRecord({ kind: REPORT_KIND.stdout, executionId: 'ex-1', number, at: 1, payload }));
     await vi.advanceTimersByTimeAsync(0);
   };
-  return { reports, report, written };
+  const close = (): void => {
+    reports.close();
+    acks.close();
+  };
+  return { acks, report, written, close };
 }
 
 test('a small report is acknowledged with the next start, in one write', async () => {
-  const { reports, report, written } = intake();
+  const { acks, report, written, close } = intake();
   await report(100);
   expect(written).toEqual([]);
-  reports.flushWith(CANCEL);
+  acks.flushWith(CANCEL);
   expect(written).toEqual([['ack', 'cancel']]);
   await vi.advanceTimersByTimeAsync(1000);
   expect(written).toHaveLength(1);
-  reports.close();
+  close();
 });
 
 test('small reports without a start are acknowledged after a moment, with one frame', async () => {
-  const { reports, report, written } = intake();
+  const { report, written, close } = intake();
   await report(100);
   await report(100);
   await vi.advanceTimersByTimeAsync(1000);
   expect(written).toEqual([['ack']]);
-  reports.close();
+  close();
 });
 
 test('reports that fill the window are acknowledged at once, together with small ones before them', async () => {
-  const { reports, report, written } = intake();
+  const { report, written, close } = intake();
   await report(100);
   await report(65_536);
   expect(written).toEqual([['ack']]);
@@ -90,7 +93,7 @@ test('reports that fill the window are acknowledged at once, together with small
   expect(written).toHaveLength(1);
   await report(40_000);
   expect(written).toEqual([['ack'], ['ack']]);
-  reports.close();
+  close();
   await vi.advanceTimersByTimeAsync(1000);
   expect(written).toHaveLength(2);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../../../src/server/control/agents/connection/limits.ts';
 import type { Store } from '../../../../src/store/store.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';

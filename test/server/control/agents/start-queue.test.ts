@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type PendingStart, StartQueue } from '../../../../src/server/control/agents/start-queue.ts';
-import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
+import { AGENT_LIMITS } from '../../../../src/server/control/agents/connection/limits.ts';
 import { storedExecution } from '../../../helpers/stored-execution.ts';
 
 function startQueue(p: { maxConcurrency?: number; inFlight?: string[]; lastNumber?: number } = {}) {

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
-import { AgentConnection } from '../../../../src/server/control/agents/connection.ts';
-import { AGENT_LIMITS } from '../../../../src/server/control/agents/limits.ts';
+import { AgentConnection } from '../../../../../src/server/control/agents/connection/connection.ts';
+import { AGENT_LIMITS } from '../../../../../src/server/control/agents/connection/limits.ts';
 
 /** A connection over a socket that the test controls. */
 function connected(framesPerSecond = 1000) {

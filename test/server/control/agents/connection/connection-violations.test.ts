@@ -1,9 +1,9 @@
 /** A violation of an agent closes its connection with the right code, is logged once, and affects no other agent. */
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { CLOSE } from '../../../../src/core/protocol.ts';
-import { TestPlane } from '../../../helpers/control-plane.ts';
-import { ScriptedAgent } from '../../../helpers/scripted-agent.ts';
+import { CLOSE } from '../../../../../src/core/protocol.ts';
+import { TestPlane } from '../../../../helpers/control-plane.ts';
+import { ScriptedAgent } from '../../../../helpers/scripted-agent.ts';
 
 type Misdeed = (agent: ScriptedAgent) => void;
 

@@ -1,7 +1,7 @@
 /** The WebSocket of one agent: framing, bounds, heartbeats. The session checks that a frame is legal, and handles it. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { nestsDeeperThan } from '../../../core/json.ts';
+import { nestsDeeperThan } from '../../../../core/json.ts';
 import {
   type AgentFrame,
   CLOSE,
@@ -9,8 +9,8 @@ import {
   encodeFrameWith,
   parseAgentFrame,
   type ServerFrame,
-} from '../../../core/protocol.ts';
-import { passingBuffers } from '../../../node/native/passing-buffers.ts';
+} from '../../../../core/protocol.ts';
+import { passingBuffers } from '../../../../node/native/passing-buffers.ts';
 import { FrameCredit } from './frame-credit.ts';
 import { AGENT_LIMITS } from './limits.ts';
 
