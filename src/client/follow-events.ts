@@ -8,7 +8,7 @@ import { hasShape, mismatch } from './http/shape.ts';
 import { EXECUTION_EVENT } from './http/shapes.ts';
 import { hasEnded } from './result.ts';
 import { ServerSentEventParser } from './http/server-sent-events.ts';
-import type { Transport } from './http/transport.ts';
+import type { HttpResponse, Transport } from './http/transport.ts';
 
 /** An entry in the log of an execution. */
 export type ExecutionEvent = Omit<ExecutionEventWire, 'chunk'> & {
@@ -55,12 +55,12 @@ export async function* followEvents(
 
 /** Decodes the server-sent events of one answer. Throws UnexpectedAnswerError. */
 class EventDecoder {
-  readonly #response: Response;
+  readonly #response: HttpResponse;
   readonly #origin: string;
   readonly #parser = new ServerSentEventParser();
   readonly #text = new TextDecoder();
 
-  constructor(response: Response, origin: string) {
+  constructor(response: HttpResponse, origin: string) {
     this.#response = response;
     this.#origin = origin;
   }

@@ -4,7 +4,7 @@ import { parseObject, UnexpectedAnswerError } from './errors.ts';
 import { resumedStream } from './resumed-stream.ts';
 import { hasShape } from './shape.ts';
 import { AUDIT_ENTRY } from './shapes.ts';
-import type { Transport } from './transport.ts';
+import type { HttpResponse, Transport } from './transport.ts';
 
 export interface ExportOptions {
   /** Id of the last entry that is known already. */
@@ -44,11 +44,11 @@ export async function* exportAudit(
 class EntryDecoder {
   /** The beginning of the next line. */
   rest = '';
-  readonly #response: Response;
+  readonly #response: HttpResponse;
   readonly #origin: string;
   readonly #text = new TextDecoder();
 
-  constructor(response: Response, origin: string) {
+  constructor(response: HttpResponse, origin: string) {
     this.#response = response;
     this.#origin = origin;
   }

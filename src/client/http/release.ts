@@ -1,7 +1,7 @@
 /** Releases output that was read: the server deletes it, and the command may write more. */
 import { STREAM_BUFFER_HEADER } from '../../core/stream-buffer-header.ts';
 import { pause } from './backoff.ts';
-import type { Transport } from './transport.ts';
+import type { HttpResponse, Transport } from './transport.ts';
 
 /** Bytes to read before they are released, unless the server keeps few unread bytes. */
 const RELEASE_BYTES = 4_194_304;
@@ -57,7 +57,7 @@ export class Release {
   }
 
   /** The stream was opened, perhaps on a server that does not know what was released on another one. */
-  opened(headers: Headers): void {
+  opened(headers: HttpResponse['headers']): void {
     const part = Math.floor(Number(headers.get(STREAM_BUFFER_HEADER) ?? 0) / BUFFER_PART);
     if (part > 0) this.#threshold = Math.min(RELEASE_BYTES, part);
     this.#forget();

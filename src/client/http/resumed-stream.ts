@@ -2,7 +2,7 @@
 import { isRetryable } from './errors.ts';
 import { Outage, type OutageListener } from './outage.ts';
 import { readChunks } from './read-chunks.ts';
-import type { Transport } from './transport.ts';
+import type { HttpResponse, Transport } from './transport.ts';
 
 /** A stream that can be opened again at its place. */
 export interface ResumableStream<T> {
@@ -15,7 +15,7 @@ export interface ResumableStream<T> {
 }
 
 export interface OpenStream<T> {
-  response: Response;
+  response: HttpResponse;
   /** Yields the items that the next bytes of the body complete. */
   decode(bytes: Uint8Array<ArrayBuffer>): Iterable<T>;
 }

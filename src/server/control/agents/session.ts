@@ -39,7 +39,8 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.credentialHash = agent.credentialHash;
     this.#deps = deps;
     this.#sessions = sessions;
-    this.#connection = new AgentConnection({ ...agent, framesPerSecond: deps.settings.framesPerSecond, listener: this });
+    const { framesPerSecond } = deps.settings;
+    this.#connection = new AgentConnection({ ...agent, framesPerSecond, listener: this });
     this.#starts = new StartQueue({
       unsentBytes: () => this.#connection.unsentBytes,
       send: (start) => this.#start(start),
@@ -290,7 +291,11 @@ export class AgentSession implements ConnectionListener, ReportingSession {
     this.log('error', lost, 'an execution cannot be followed any more, and ends as agent_lost');
     markLost(this.#deps, this, [execution], reason).catch((cause: unknown) => {
       // The execution stays dispatched: the next hello of the machine decides again.
-      this.log('error', { ...lost, err: cause }, 'that end could not be written; decided again at the next hello');
+      this.log(
+        'error',
+        { ...lost, err: cause },
+        'an end as agent_lost could not be written; decided when the agent reconnects',
+      );
     });
   }
 }
