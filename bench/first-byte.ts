@@ -39,7 +39,7 @@ try {
   const others = `${BUSY} others at a time`;
   for (const [name, own] of [
     [`bare pipe, ${others}`, bareDelays],
-    [`bare chain of Node processes, ${others}`, chainDelays],
+    [`bare chain, ${others}`, chainDelays],
     [`execution, ${others}`, delays],
   ] as const) {
     say('first-byte', name, { p50_ms: percentile(own, 0.5), p99_ms: percentile(own, 0.99), samples: SAMPLES });

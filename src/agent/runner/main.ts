@@ -1,5 +1,6 @@
 /** The runner process, which the link starts as `main.ts --dir DIR`. It outlives the link. */
 import { join, resolve } from 'node:path';
+import { collectYoungAlone } from '../../node/native/garbage.ts';
 import { startMemoryReturn } from '../../node/native/memory-return.ts';
 import { readConfig } from './config.ts';
 import { closeInherited } from './inherited.ts';
@@ -15,6 +16,7 @@ const STOP_GRACE_MS = 5000;
 const LEAVING_MS = 2000;
 
 closeInherited();
+collectYoungAlone();
 const config = readConfig(process.argv.slice(2));
 const directory = resolve(config.directory);
 makeDirectory(directory, 0o700);
