@@ -44,10 +44,11 @@ export class BareChain {
   /** Runs the command. Returns its first bytes, and their time of arrival (ms since the epoch). */
   async first(): Promise<{ bytes: Buffer; at: number }> {
     const [response] = await once(get({ port: this.#port, host: '127.0.0.1' }), 'response');
+    const ended = once(response, 'end'); // It may come together with the bytes.
     const [bytes] = (await once(response, 'data')) as [Buffer];
     const at = performance.timeOrigin + performance.now();
     response.resume();
-    await once(response, 'end');
+    await ended;
     return { bytes, at };
   }
 
