@@ -1,10 +1,11 @@
 /**
- * Measures output in `stream` mode to an HTTP client that releases the bytes that it has read, and OpenSSH, for which it starts a server. The
- * floor is a bare pipe. A bare chain of as many Node processes shows what they cost alone. If OpenSSH is not installed, the bench reports it as not
- * measured. Also reports the processor time of each process.
+ * Measures output in `stream` mode to a reader that releases what it has read: the client library, and a plain HTTP client, which shows what `fetch`
+ * costs. Also OpenSSH, for which it starts a server. The floor is a bare pipe. A bare chain of as many Node processes shows what they cost alone. If
+ * OpenSSH is not installed, the bench reports it as not measured. Also reports the processor time of each process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { get, request } from 'node:http';
 import { Execplane } from '../src/client/main.ts';
 import { Deployment } from '../test/helpers/harness.ts';
 import { type OpenSsh, startOpenSsh } from './peers/openssh.ts';
@@ -15,6 +16,8 @@ import { type Contender, measure, print, say, seconds, TINY } from './rounds.ts'
 const MEGABYTES = TINY ? 4 : 1074;
 const COMMAND = ['head', '-c', String(MEGABYTES * 1_000_000), '/dev/zero'];
 const FLOOR = 'bare pipe';
+/** Bytes that the plain client reads before it releases them. */
+const RELEASE_BYTES = 4 * 1024 * 1024;
 
 const deployment = await Deployment.start({
   server: { EXECPLANE_LOG_LEVEL: 'warn' },
@@ -29,6 +32,7 @@ try {
   const contenders: Contender[] = [
     { name: FLOOR, unit: 'MB/s', run: () => speed(() => local(COMMAND)) },
     { name: 'execution, output_mode stream', unit: 'MB/s', floor: FLOOR, run: () => speed(streamed) },
+    { name: 'the same to a plain HTTP client', unit: 'MB/s', floor: FLOOR, run: () => speed(plain) },
     { name: 'bare chain of Node processes', unit: 'MB/s', floor: FLOOR, run: () => speed(() => chain.read()) },
     ...(ssh === undefined
       ? []
@@ -38,6 +42,7 @@ try {
   const { server, agent } = deployment;
   const pids = { server: server.process.pid, link: agent.link.pid, runner: agent.runnerPid(), client: process.pid };
   say('streamed-output', 'processor time, ms for each MB', await cpuOfEach(pids, streamed));
+  say('streamed-output', 'the same with a plain HTTP client', await cpuOfEach(pids, plain));
   const chained = { ...chain.pids, client: process.pid };
   say('streamed-output', 'the same of the bare chain', await cpuOfEach(chained, () => chain.read()));
   if (ssh === undefined) process.stdout.write('  OpenSSH: not measured, sshd is not installed\n');
@@ -89,5 +94,25 @@ async function streamed(): Promise<number> {
   for await (const chunk of execution.stdout) bytes += chunk.length;
   const { status } = await execution.result;
   if (status !== 'succeeded') throw new Error(status);
+  return bytes;
+}
+
+/** Reads by Node's HTTP client. Returns the number of bytes. */
+async function plain(): Promise<number> {
+  const execution = await machine.start(COMMAND, { output: 'stream' });
+  const { machineId, executionId } = execution;
+  const output = `${deployment.server.url}/v1/machines/${machineId}/executions/${executionId}/output/stdout`;
+  const headers = { authorization: `Bearer ${deployment.server.key}` };
+  const [response] = await once(get(`${output}?follow=true&offset=0`, { headers }), 'response');
+  let bytes = 0;
+  let released = 0;
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes - released < RELEASE_BYTES) return;
+    released = bytes;
+    const release = request(`${output}?offset=${bytes}&release=true`, { method: 'HEAD', headers });
+    release.once('error', (error) => response.destroy(error)).end();
+  });
+  await once(response, 'end');
   return bytes;
 }

@@ -137,6 +137,27 @@ describe.each([
   );
 });
 
+test.each([
+  ['to', (name: string) => [join(dir, 'source'), `dm-test:${join(dir, name)}`]],
+  ['from', (name: string) => [`dm-test:${join(dir, 'source')}`, join(dir, name)]],
+] as const)(
+  'a copy %s the machine goes on by itself when server and link are killed together',
+  async (direction, ends) => {
+    const [from = '', to = ''] = ends(`over-kills-${direction}`);
+    const stalled = relay.stallAfter(STALL_BYTES);
+    const copy = startCopy(from, to);
+    await Promise.race([stalled, copy.exited.then(() => Promise.reject(new Error(`it ended: ${copy.stderr}`)))]);
+    await Promise.all([deployment.server.kill(), deployment.agent.killLink()]);
+    relay.resume();
+    deployment.agent.restart();
+    await deployment.server.restart();
+    expect((await copy.exited).code, copy.stderr).toBe(0);
+    expect(readFileSync(join(dir, `over-kills-${direction}`)).equals(bytes)).toBe(true);
+    expect(partsOf(`over-kills-${direction}`)).toEqual([]);
+  },
+  120_000,
+);
+
 test('a source that has changed is copied from its beginning', async () => {
   const changing = join(dir, 'changing');
   writeFileSync(changing, randomBytes(bytes.length));

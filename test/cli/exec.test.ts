@@ -1,5 +1,5 @@
 /** `execplane exec` with a real server, a real agent and real pipes. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Deployment } from '../helpers/harness.ts';
 import { isAlive, until } from '../helpers/processes.ts';
@@ -14,6 +14,10 @@ afterAll(() => deployment.dispose(), 60_000);
 
 function exec(...args: string[]): Exec {
   return startExec(deployment.server, ['dm-test', ...args]);
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** Runs `execplane exec` with an empty stdin. */
@@ -140,4 +144,27 @@ describe('a server that goes away and comes back', () => {
     expect(stdout.toString()).toBe('before\nafter the restart\n');
     expect(code).toBe(0);
   }, 60_000);
+
+  test('gets a large stdin once and in order, although server, link, and both are killed meanwhile', async () => {
+    const part = 4_000_000;
+    const bytes = randomBytes(4 * part);
+    const sums = [0, 1, 2, 3].map((at) => sha256(bytes.subarray(at * part, (at + 1) * part)));
+    const parts = `for part in 1 2 3; do head -c ${part} | sha256sum; done; sha256sum`;
+    const summing = exec('--', 'sh', '-c', parts);
+    summing.stdin.end(bytes);
+    const lines = (count: number) =>
+      sums
+        .slice(0, count)
+        .map((sum) => `${sum}  -\n`)
+        .join('');
+    const killServer = () => deployment.server.kill().then(() => deployment.server.restart());
+    const killLink = () => deployment.agent.killLink().then(() => deployment.agent.restart());
+    const kills = [killServer, killLink, () => Promise.all([killServer(), killLink()])];
+    for (const [at, kill] of kills.entries()) {
+      await summing.printed(new RegExp(`^${lines(at + 1)}`));
+      await kill();
+    }
+    const { code, stdout } = await summing.exited;
+    expect([code, stdout.toString()]).toEqual([0, lines(4)]);
+  }, 120_000);
 });

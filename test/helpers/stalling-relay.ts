@@ -12,6 +12,7 @@ export class StallingRelay {
   /** The numbers of bytes relayed to the server and to the clients since the last `stallAfter`. */
   readonly #passed = { request: 0, answer: 0 };
   #stalled = Promise.withResolvers<void>();
+  #paused: Socket | undefined;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -47,6 +48,11 @@ export class StallingRelay {
     await this.#stalled.promise;
   }
 
+  /** Lets the stalled connection go on, or break if its other end is gone. */
+  resume(): void {
+    this.#paused?.resume();
+  }
+
   reset(): void {
     this.carried = 0;
   }
@@ -65,6 +71,7 @@ export class StallingRelay {
       to.write(bytes);
       if (this.#passed[direction] < this.#limit) return;
       from.pause();
+      this.#paused = from;
       this.#limit = Number.POSITIVE_INFINITY;
       this.#stalled.resolve();
     });
