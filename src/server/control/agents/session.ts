@@ -121,8 +121,7 @@ export class AgentSession implements ConnectionListener, ReportingSession {
 
   /** Sends the agent the output limit of an execution in stream mode. `released`: offsets; absent: as far as this server knows. */
   async limitOutput(execution: Execution, released?: Released): Promise<void> {
-    if (execution.outputMode === undefined) return;
-    this.tell(await outputLimit(this.#deps, execution, released));
+    if (execution.outputMode !== undefined) this.tell(await outputLimit(this.#deps, execution, released));
   }
 
   /** The number of the last report on an execution that the agent had at its hello; 0 for none. */
