@@ -15,7 +15,10 @@ compose() { docker-compose --project-name xpcluster --file "$folder/docker-compo
 
 cleanup() {
   status=$?
-  [ "$status" = 0 ] || compose logs --tail 40 2>/dev/null || true
+  if [ "$status" != 0 ]; then
+    compose logs --tail 40 2>/dev/null || true
+    cat "$work/said" "$work/agent.log" 2>/dev/null || true
+  fi
   if [ -n "${agent:-}" ]; then kill -INT "$agent" && wait "$agent" || true; fi
   compose down --volumes --timeout 10 >/dev/null 2>&1 || true
   stop_engine
