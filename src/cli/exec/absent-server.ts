@@ -4,13 +4,13 @@ import { RefusedError, UnexpectedAnswerError, UnreachableError } from '../../cli
 const OUTAGE_MS = 300_000;
 
 /** Repeats a request until the server answers; each attempt takes its own time and pauses. Throws the last error after five minutes. */
-export async function untilReached<T>(ask: () => PromiseLike<T>, signal: AbortSignal): Promise<T> {
+export async function untilReached<T>(ask: () => PromiseLike<T>, signal?: AbortSignal): Promise<T> {
   const since = performance.now();
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      signal.throwIfAborted();
+      signal?.throwIfAborted();
       if (!mayComeBack(error) || performance.now() - since > OUTAGE_MS) throw error;
     }
   }

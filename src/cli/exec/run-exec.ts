@@ -19,6 +19,7 @@ import { OutputPrinter } from '../streams/output-printer.ts';
 import { printJson } from '../terminal/print.ts';
 import { outageOn, StatusLine } from '../terminal/status-line.ts';
 import { uploadProgress } from '../terminal/upload-progress.ts';
+import { untilReached } from './absent-server.ts';
 import { CommandTerminal } from './command-terminal.ts';
 import { exitCodeOf, failureExitCode, needsExplaining } from './exit-code.ts';
 import { Interruption } from '../terminal/interruption.ts';
@@ -47,7 +48,7 @@ export async function runExec(client: Execplane, request: ExecRequest): Promise<
     const handle = await client.machine(request.machineId).start(request.command, request.options);
     interruption.arm(() => handle.cancel());
     const end = await new ExecRun(client, handle, request, interruption).untilEnd();
-    const execution = await handle.get();
+    const execution = await untilReached(() => handle.get());
     if (request.download !== undefined) {
       await downloadAll(client.machine(request.machineId), handle.executionId, request.download);
     }

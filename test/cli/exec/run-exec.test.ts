@@ -1,5 +1,7 @@
-/** `execplane exec … 2>&1`: one text, in the order in which the streams were read on the machine. */
+/** `execplane exec`: one text for both streams in the order of the machine, and a result in spite of an outage at the end. */
 import { expect, test } from 'vitest';
+import { runExec } from '../../../src/cli/exec/run-exec.ts';
+import { Execplane } from '../../../src/client/main.ts';
 import { baseEnv, MAIN } from '../../helpers/harness.ts';
 import { Started } from '../../helpers/processes.ts';
 import { runningServer } from '../../helpers/running-server.ts';
@@ -31,5 +33,27 @@ test.each([
   agent.report(started, ...pairs, agent.ended(id, { stdout_bytes: bytes, stderr_bytes: bytes }));
   expect((await exec.exited).code).toBe(0);
   expect(exec.stdout).toBe(WANTED);
+  await agent.close();
+});
+
+test('a server that dies just after the command has ended delays its exit code, and does not change it', async () => {
+  await using server = await runningServer();
+  const agent = await ScriptedAgent.join(server.url, await server.machine('dm-one'));
+  let failures = 0;
+  const client = new Execplane({
+    url: server.url,
+    apiKey: server.client.key ?? '',
+    fetch: async (url, request) => {
+      if (!/\/executions\/[^/?]+$/.test(url) || failures === 6) return fetch(url, request);
+      failures += 1;
+      throw new TypeError('fetch failed');
+    },
+  });
+  const request = { machineId: 'dm-one', command: ['true'], options: {}, waitMs: 1000, json: false };
+  const exitCode = runExec(client, request);
+  const { execution_id: id } = await agent.next('start');
+  agent.report(agent.started(id), agent.ended(id, { exit_code: 0 }));
+  expect(await exitCode).toBe(0);
+  expect(failures).toBe(6);
   await agent.close();
 });
