@@ -4,11 +4,8 @@ import type { Execution, ExecutionEvent } from '../../../store/store.ts';
 import { watchCommits } from '../../control/live/watch-commits.ts';
 import type { HttpContext } from '../http-context.ts';
 import { eventWire } from '../replies/wire.ts';
+import { COMMENT, KEEP_ALIVE_MS } from './keep-alive.ts';
 
-/** Time without an event after which a comment is sent, ms, to keep proxies from closing the connection. */
-const KEEP_ALIVE_MS = 15_000;
-/** A comment, with one line break: an empty line would be an empty event for some decoders. */
-const COMMENT = ':\n';
 /** Events of a page, which limits the memory of one reader: a page of the store, once as events and once as text. */
 const PAGE_EVENTS = 256;
 const PAGE_BYTES = 131_072;
@@ -18,14 +15,17 @@ export async function* eventStream(
   context: Pick<HttpContext, 'store' | 'control'>,
   p: { execution: Execution; after: number; encoding: 'utf8' | 'base64'; signal: AbortSignal },
 ): AsyncGenerator<string> {
-  const { executionId } = p.execution;
+  const { executionId, machineId } = p.execution;
   let { after } = p;
+  let latest = p.execution;
   const commits = watchCommits(context.control, executionId);
   try {
     // The comment lets the client see that it is connected, even if there is no event yet.
     yield COMMENT;
     let silentSince = performance.now();
     while (!p.signal.aborted) {
+      // The state is read before the events, so that one more read after the end finds all of them.
+      const ended = isTerminal(latest.status);
       const events = await context.store.listEvents({
         executionId,
         afterSequence: after,
@@ -40,12 +40,15 @@ export async function* eventStream(
         silentSince = performance.now();
         continue;
       }
-      // The stream was resumed after the end: no event will follow.
-      if (isTerminal(p.execution.status)) return;
+      // A client may resume after an event that never comes.
+      if (ended) return;
       const silence = performance.now() - silentSince;
-      if (!(await commits.next(KEEP_ALIVE_MS - silence, p.signal)) && !p.signal.aborted) {
+      if (await commits.next(KEEP_ALIVE_MS - silence, p.signal)) {
+        latest = commits.latest() ?? latest;
+      } else if (!p.signal.aborted) {
         yield COMMENT;
         silentSince = performance.now();
+        latest = (await context.store.getExecution({ machineId, executionId })) ?? latest;
       }
     }
   } finally {

@@ -3,10 +3,8 @@ import { isRetryable } from '../../../core/machines/machine.ts';
 import type { Machine } from '../../../store/store.ts';
 import type { HttpContext } from '../http-context.ts';
 import { machineDetailWire } from '../replies/wire.ts';
+import { COMMENT, KEEP_ALIVE_MS } from './keep-alive.ts';
 
-/** Time without an event after which a comment is sent, ms, to keep proxies from closing the connection. */
-const KEEP_ALIVE_MS = 15_000;
-const COMMENT = ':\n\n';
 /** Maximum number of transitions that wait for a slow reader. Above it the oldest are dropped. */
 const MAX_WAITING = 64;
 

@@ -86,6 +86,18 @@ test('a stream resumes after Last-Event-ID, the cursor, or both', async () => {
   expect(wrong.response.status).toBe(422);
 });
 
+test('a stream that resumes after an event which never comes closes with the end', async () => {
+  await using http = await httpFixture();
+  const url = await http.listen();
+  const executionId = await http.create();
+  const headers = { 'last-event-id': '50' };
+  const { response, frames } = await openStream(url, `${EXECUTIONS}/${executionId}/events`, headers);
+  expect(response.status).toBe(200);
+  await http.start(executionId);
+  await http.finish(executionId);
+  expect(await rest(frames)).toStrictEqual([]);
+});
+
 test('a comment is sent after 15 s of silence', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
