@@ -19,6 +19,7 @@ import { notFound } from '../replies/problem.ts';
 import { executionReasonWire } from '../replies/reasons.ts';
 import { wakeRetries, wakeRetryAfterMs } from '../replies/wake-retry.ts';
 import { assertCreateAllowed, assertEnvFits, createdExecution } from '../requests/create-request.ts';
+import { replayedResource } from '../requests/idempotency.ts';
 import { findMachine, findTerminal } from '../requests/lookup.ts';
 import { pageRequest, pageWire } from '../requests/paging.ts';
 import { baseUrlOf, notReady, streamUrl, terminalStatus, terminalWire } from '../terminals/terminal-wire.ts';
@@ -148,7 +149,7 @@ function closeRoute(app: App, context: HttpContext): void {
         response: { 200: TerminalSchema },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { executionId, machineId } = await findTerminal(context, request.params);
       const by = request.principal.apiKeyId;
       const closed = await context.control.cancel({
@@ -157,14 +158,22 @@ function closeRoute(app: App, context: HttpContext): void {
         executionId,
         by,
       });
-      if (closed.outcome === 'not_found') throw notFound('The machine has no such terminal.');
-      context.audit.note(request, {
-        action: 'terminal.close',
-        machineId,
-        resource: executionId,
-        outcome: closed.outcome,
-      });
-      return wireOf(context, request, await findTerminal(context, request.params));
+      switch (closed.outcome) {
+        case 'applied':
+        case 'stale':
+          context.audit.note(request, {
+            action: 'terminal.close',
+            machineId,
+            resource: executionId,
+            outcome: closed.outcome,
+          });
+          return wireOf(context, request, closed.execution);
+        case 'not_found':
+          throw notFound('The machine has no such terminal.');
+        default:
+          replayedResource(closed, reply);
+          return wireOf(context, request, await findTerminal(context, request.params));
+      }
     },
   );
 }

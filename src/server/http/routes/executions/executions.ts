@@ -169,7 +169,7 @@ function cancelRoute(app: App, context: HttpContext): void {
       },
     },
     async (request, reply) => {
-      const { machine_id: machineId, execution_id: executionId } = request.params;
+      const { machineId, executionId } = await findExecution(context, request.params);
       const onBehalf = await context.onBehalfOf(request);
       const send = prepareExecutionReply(context, request, reply, request.query);
       const by = request.principal.apiKeyId;
