@@ -1,4 +1,5 @@
 /** Creates, lists, gets and cancels batches, and lists their executions. */
+import type { FastifyRequest } from 'fastify';
 import { customAlphabet } from 'nanoid';
 import { Type } from 'typebox';
 import {
@@ -11,7 +12,7 @@ import {
 } from '../../../../api/batch.ts';
 import { ExecutionListSchema } from '../../../../api/execution.ts';
 import { ListQuery, WaitMs } from '../../../../api/fields.ts';
-import type { Batch } from '../../../../store/store.ts';
+import type { Batch, OnBehalf, Replay } from '../../../../store/store.ts';
 import { assertMachine } from '../../authentication/auth.ts';
 import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
@@ -61,36 +62,28 @@ function createRoute(app: App, context: HttpContext): void {
       },
     },
     async (request, reply) => {
-      const {
-        selector: _,
-        max_concurrency: maxConcurrency = DEFAULT_CONCURRENCY,
-        max_failures: maxFailures,
-        ...body
-      } = request.body;
       assertCreateAllowed(context, request);
-      const createdBy = request.principal.apiKeyId;
-      const {
-        machineId: _id,
-        createdBy: _by,
-        ...command
-      } = createRequestOf(body, { machineId: '', createdBy }, context.config);
+      const { principal, body } = request;
+      const { command, ...settings } = commandOf(context, request);
+      const onBehalf = await context.onBehalfOf(request);
+      const wait = waiting(context, request, reply);
+      // A selector may select other machines by now, or none: the retry of a create gets its batch all the same.
+      const replay = await earlierOf(context, onBehalf);
+      if (replay !== undefined) return wait(await findBatch(context, principal, replayedResource(replay, reply)));
       const batchId = `batch-${freshId()}`;
       const sealedRequest = await context.batches.seal(batchId, command);
-      const onBehalf = await context.onBehalfOf(request);
-      await assertMayKeep(context.control, { createdBy, bytes: sealedRequest.length, ...onBehalf });
+      await assertMayKeep(context.control, { createdBy: principal.apiKeyId, bytes: sealedRequest.length, ...onBehalf });
       const made = await context.batches.store.createBatch({
         batch: {
           batchId,
-          machineIds: await machinesOf(context, request.principal, request.body.selector),
+          machineIds: await machinesOf(context, principal, body.selector),
           sealedRequest,
-          maxConcurrency,
-          ...(maxFailures === undefined ? {} : { maxFailures }),
-          createdBy,
+          ...settings,
+          createdBy: principal.apiKeyId,
         },
         now: context.now(),
         ...onBehalf,
       });
-      const wait = waiting(context, request, reply);
       switch (made.outcome) {
         case 'created':
           context.batches.changed(batchId);
@@ -104,10 +97,28 @@ function createRoute(app: App, context: HttpContext): void {
         case 'machine_not_found':
           throw invalid(made.machineIds.slice(0, 100).map((id) => missing(id)));
         default:
-          return wait(await findBatch(context, request.principal, replayedResource(made, reply)));
+          return wait(await findBatch(context, principal, replayedResource(made, reply)));
       }
     },
   );
+}
+
+/** Returns the command of a create, and how its executions are started. Throws a 422. */
+function commandOf(context: HttpContext, { body, principal }: FastifyRequest<{ Body: CreateBatch }>) {
+  const {
+    selector: _,
+    max_concurrency: maxConcurrency = DEFAULT_CONCURRENCY,
+    max_failures: maxFailures,
+    ...rest
+  } = body;
+  const created = createRequestOf(rest, { machineId: '', createdBy: principal.apiKeyId }, context.config);
+  const { machineId: _id, createdBy: _by, ...command } = created;
+  return { command, maxConcurrency, ...(maxFailures === undefined ? {} : { maxFailures }) };
+}
+
+/** Returns the replay of a request, if its Idempotency-Key is bound. */
+function earlierOf({ store, now }: HttpContext, { idempotency }: OnBehalf): Promise<Replay | undefined> | undefined {
+  return idempotency && store.findReplay({ idempotency, now: now() });
 }
 
 function missing(machineId: string) {
