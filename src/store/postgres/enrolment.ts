@@ -2,28 +2,26 @@
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
 import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore } from '../store.ts';
-import { enrol } from '../transactions/enrolment.ts';
+import { createJoinToken, enrol } from '../transactions/enrolment.ts';
 import type { Context } from './context.ts';
 import { SELECT_JOIN_TOKEN } from './statements/select-join-token.ts';
-import { guarded, ifMayAct } from './writers/guarded.ts';
+import { ifMayAct } from './writers/guarded.ts';
+import { onBehalf } from './writers/needs.ts';
 
 /** The condition under which a token is valid. */
 const USABLE = 'revoked_at IS NULL AND expires_at > $3 AND (reusable OR used_at IS NULL)';
-const INSERT = `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
-  VALUES ($1, $2, $3, $4, $5, $6)`;
 
 /** The EnrolmentStore of PostgreSQL. */
 export function enrolmentMethods({ read, transactions, writers }: Context): EnrolmentStore {
   return {
-    createJoinToken: (p) =>
-      transactions.run((connection) =>
-        guarded(connection, { ...p, resource: p.token.joinTokenId }, async () => {
-          const { joinTokenId, machineId, reusable, createdAt, expiresAt } = p.token;
-          const values = [joinTokenId, p.tokenHash, machineId, reusable, createdAt, expiresAt];
-          await connection.run({ text: INSERT, values });
-          return { outcome: 'created' } as const;
-        }),
-      ),
+    createJoinToken: (p) => {
+      const { joinTokenId, machineId } = p.token;
+      const named = machineId === undefined ? {} : { machines: [machineId], creates: 'machine' as const };
+      return writers.write(machineId ?? '', {
+        needs: { ...named, ...onBehalf(p, joinTokenId) },
+        run: (tx) => createJoinToken(tx, p),
+      });
+    },
     async getJoinToken({ joinTokenId }) {
       const [row] = await read<JoinTokenRow>({
         text: `${SELECT_JOIN_TOKEN} WHERE public_id = $1`,

@@ -20,10 +20,16 @@ export type EnrolOutcome =
   /** Another machine has the name that the agent requests. */
   | { outcome: 'name_taken' };
 
+/** `machine_removed`: the token names a machine that was removed, whose id cannot be used again. */
+export type JoinTokenOutcome =
+  | { outcome: 'created' }
+  | { outcome: 'machine_removed'; machine: Machine }
+  | Replay
+  | ActorRevoked;
+
 export interface EnrolmentStore {
-  createJoinToken(
-    p: { token: JoinToken; tokenHash: Buffer; now: number } & OnBehalf,
-  ): Promise<{ outcome: 'created' } | Replay | ActorRevoked>;
+  /** Also creates the machine that the token names if it does not exist, so that executions can wait for it before its agent joins. */
+  createJoinToken(p: { token: JoinToken; tokenHash: Buffer; now: number } & OnBehalf): Promise<JoinTokenOutcome>;
   getJoinToken(p: { joinTokenId: string }): Promise<JoinToken | undefined>;
   /** Valid tokens, newest first. */
   listJoinTokens(p: { now: number } & PageRequest): Promise<Page<JoinToken>>;

@@ -2,8 +2,7 @@
 import type { EnrolmentStore } from '../store.ts';
 import { type Context, read } from './tables/context.ts';
 import { type JoinTokenRow, toJoinToken } from '../rows/join-token-row.ts';
-import { enrol } from '../transactions/enrolment.ts';
-import { refusalOf } from '../transactions/retries.ts';
+import { createJoinToken, enrol } from '../transactions/enrolment.ts';
 import { toPage } from '../rows/page.ts';
 
 /** The condition under which a token is valid. */
@@ -11,10 +10,6 @@ const USABLE = 'revoked_at IS NULL AND expires_at > $now AND (reusable = 1 OR us
 
 /** The EnrolmentStore of SQLite. */
 export function enrolmentMethods({ db, write, tx }: Context): EnrolmentStore {
-  const insert = db.prepare(
-    `INSERT INTO join_tokens (public_id, token_hash, machine_public_id, reusable, created_at, expires_at)
-     VALUES (?, ?, ?, ?, ?, ?)`,
-  );
   const find = db.prepare<[string], JoinTokenRow>('SELECT * FROM join_tokens WHERE public_id = ?');
   const list = db.prepare<[{ now: number; after: number; limit: number }], JoinTokenRow>(
     `SELECT * FROM join_tokens WHERE id < $after AND ${USABLE} ORDER BY id DESC LIMIT $limit`,
@@ -23,16 +18,7 @@ export function enrolmentMethods({ db, write, tx }: Context): EnrolmentStore {
     'UPDATE join_tokens SET revoked_at = ? WHERE public_id = ? AND revoked_at IS NULL RETURNING *',
   );
   return {
-    createJoinToken: (p) =>
-      write(() => {
-        const refusal = refusalOf(tx, p);
-        if (refusal !== undefined) return refusal;
-        const { token, tokenHash } = p;
-        const { joinTokenId, machineId, reusable, createdAt, expiresAt } = token;
-        insert.run(joinTokenId, tokenHash, machineId ?? null, reusable ? 1 : 0, createdAt, expiresAt);
-        tx.bind(p.idempotency, joinTokenId);
-        return { outcome: 'created' };
-      }),
+    createJoinToken: (p) => write(() => createJoinToken(tx, p)),
     getJoinToken: ({ joinTokenId }) =>
       read(() => {
         const row = find.get(joinTokenId);

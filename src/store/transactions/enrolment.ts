@@ -1,11 +1,31 @@
-/** Enrolment: an agent exchanges a join token for the credential of a machine. */
-import { newMachine } from '../../core/machines/machine.ts';
-import type { EnrolmentStore, EnrolOutcome } from '../roles/enrolment.ts';
+/** Join tokens, and enrolment: an agent exchanges a token for the credential of a machine. */
+import { isRemoved, newMachine } from '../../core/machines/machine.ts';
+import type { EnrolmentStore, EnrolOutcome, JoinTokenOutcome } from '../roles/enrolment.ts';
 import type { JoinTokenRow } from '../rows/join-token-row.ts';
 import { advanceMachine } from './machines.ts';
+import { refusalOf } from './retries.ts';
 import type { CredentialHolder, MachineAccess, MachineRecord, Transaction } from './transaction.ts';
 
 type Request = Parameters<EnrolmentStore['enrol']>[0];
+
+/** Creates a token, and its machine if that does not exist; or returns the refusal or the replay. */
+export function createJoinToken(
+  tx: Transaction,
+  p: Parameters<EnrolmentStore['createJoinToken']>[0],
+): JoinTokenOutcome {
+  const refusal = refusalOf(tx, p);
+  if (refusal !== undefined) return refusal;
+  const { token, tokenHash, now } = p;
+  const { machineId } = token;
+  if (machineId !== undefined) {
+    const existing = tx.machines.find(machineId);
+    if (existing === undefined) tx.machines.insert(newMachine({ machineId, now }));
+    else if (isRemoved(existing.machine)) return { outcome: 'machine_removed', machine: existing.machine };
+  }
+  tx.machines.keepJoinToken(token, tokenHash);
+  tx.bind(p.idempotency, token.joinTokenId);
+  return { outcome: 'created' };
+}
 
 /** Uses a token and gives its machine the credential, or returns the refusal. A repeated request has the same result. */
 export function enrol({ machines }: Pick<Transaction, 'machines'>, request: Request): EnrolOutcome {

@@ -1,6 +1,6 @@
 /** Join tokens and enrolment. */
 import { describe, expect, it } from 'vitest';
-import type { JoinToken } from '../../../src/store/store.ts';
+import type { JoinToken, OnBehalf } from '../../../src/store/store.ts';
 import { MACHINE, type OpenStore, T0, useStore, REMOVE } from './fixture.ts';
 
 const hash = (name: string) => Buffer.from(name.padEnd(32, '.'));
@@ -8,10 +8,16 @@ const hash = (name: string) => Buffer.from(name.padEnd(32, '.'));
 export function describeEnrolment(open: OpenStore): void {
   describe('join tokens', () => {
     const bench = useStore(open);
+    const tokenOf = (joinTokenId: string, fields: Partial<JoinToken>): JoinToken => {
+      return { joinTokenId, reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...fields };
+    };
+    const create = (joinTokenId: string, fields: Partial<JoinToken>, onBehalf: OnBehalf = {}) => {
+      const token = tokenOf(joinTokenId, fields);
+      return bench().store.createJoinToken({ token, tokenHash: hash(joinTokenId), now: T0, ...onBehalf });
+    };
     const issue = async (joinTokenId: string, fields: Partial<JoinToken> = {}) => {
-      const token = { joinTokenId, reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...fields };
-      await bench().store.createJoinToken({ token, tokenHash: hash(joinTokenId), now: T0 });
-      return token;
+      expect(await create(joinTokenId, fields)).toEqual({ outcome: 'created' });
+      return tokenOf(joinTokenId, fields);
     };
     const enrol = (
       token: string,
@@ -133,9 +139,31 @@ export function describeEnrolment(open: OpenStore): void {
       await store.changeMachine({ ...REMOVE, machineId: MACHINE, now: T0 });
       expect(await store.listJoinTokens({ now: T0, limit: 9 })).toMatchObject({ items: [{ joinTokenId: 'late' }] });
       expect(await enrol('t', 'c')).toEqual({ outcome: 'token_invalid' });
-      await issue('u', { machineId: MACHINE });
-      expect(await enrol('u', 'c')).toEqual({ outcome: 'machine_refused' });
+      expect(await create('u', { machineId: MACHINE })).toMatchObject({
+        outcome: 'machine_removed',
+        machine: { machineId: MACHINE, desiredState: 'destroyed' },
+      });
+      expect(await enrol('u', 'c')).toEqual({ outcome: 'token_invalid' });
       expect(await enrol('late', 'd')).toMatchObject({ machine: { machineId: 'dm-late' } });
+    });
+
+    it('make their machine with them, and not if they are refused', async () => {
+      const { store } = bench();
+      const idempotency = { apiKeyId: 'key', key: 'k', digest: Buffer.from('first'), expiresAt: T0 + 9999 };
+      expect(await create('first', { machineId: 'dm-first' }, { idempotency })).toEqual({ outcome: 'created' });
+      expect(await store.getMachine({ machineId: 'dm-first' })).toMatchObject({ phase: 'placement_pending' });
+      const other = { ...idempotency, digest: Buffer.from('other') };
+      expect(await create('other', { machineId: 'dm-other' }, { idempotency: other })).toEqual({
+        outcome: 'key_reused',
+      });
+      const actor = { apiKeyId: 'none' };
+      expect(await create('none', { machineId: 'dm-none' }, { actor })).toEqual({ outcome: 'actor_revoked' });
+      for (const machineId of ['dm-other', 'dm-none']) expect(await store.getMachine({ machineId })).toBeUndefined();
+      await store.changeMachine({ ...REMOVE, machineId: 'dm-first', now: T0 });
+      expect(await create('again', { machineId: 'dm-first' }, { idempotency })).toEqual({
+        outcome: 'replayed',
+        resource: 'first',
+      });
     });
 
     it('admit many agents if they are reusable', async () => {

@@ -52,6 +52,9 @@ export function describeIdempotency(open: OpenStore): void {
       expect(await store.changeMachine({ ...REMOVE, machineId: 'dm-none', now: T0, idempotency: key() })).toEqual({
         outcome: 'not_found',
       });
+      expect(await store.deleteSchedule({ scheduleId: 'none', now: T0, idempotency: key() })).toEqual({
+        outcome: 'not_found',
+      });
       expect(await create(key())).toMatchObject({ outcome: 'created' });
     });
 

@@ -43,6 +43,10 @@ export const machineRefusal = {
     return invalidState(machine, MESSAGES.destroyed, {});
   },
 
+  idRemoved(machine: Machine): ApiError {
+    return invalidState(machine, 'The machine was removed: its id cannot be used again.', {});
+  },
+
   nameTaken(): ApiError {
     const message = 'Another machine has this name.';
     return new ApiError('INVALID_STATE', { message, details: { reason: 'name_taken' } });

@@ -7,6 +7,7 @@ import { assertAllMachines, assertMachine } from '../authentication/auth.ts';
 import type { App, HttpContext } from '../http-context.ts';
 import { actorOf, replayedResource, withIdempotencyKey } from '../requests/idempotency.ts';
 import { secretHash } from '../authentication/key-ring.ts';
+import { machineRefusal } from '../replies/machine-refusal.ts';
 import { notFound } from '../replies/problem.ts';
 import {
   CreatedJoinTokenSchema,
@@ -47,7 +48,6 @@ function createRoute(app: App, context: HttpContext): void {
       if (machineId === undefined) assertAllMachines(request.principal);
       else assertMachine(request.principal, machineId);
       const onBehalf = await context.onBehalfOf(request);
-      if (machineId !== undefined) await nameMachine(context, machineId);
       const now = context.now();
       const token: JoinToken = {
         joinTokenId: `join-${nanoid(16)}`,
@@ -59,6 +59,7 @@ function createRoute(app: App, context: HttpContext): void {
       const secret = newJoinToken();
       const p = { token, tokenHash: secretHash(secret), now };
       const made = await context.store.createJoinToken({ ...p, ...onBehalf });
+      if (made.outcome === 'machine_removed') throw machineRefusal.idRemoved(made.machine);
       if (made.outcome !== 'created') return findJoinToken(context, replayedResource(made, reply));
       await context.audit.write(request, {
         action: 'join_token.create',
@@ -69,14 +70,6 @@ function createRoute(app: App, context: HttpContext): void {
       return { ...joinTokenWire(token), token: secret };
     },
   );
-}
-
-/** Creates the machine of a token if it does not exist, so that executions can wait for it before its agent joins. */
-async function nameMachine(context: HttpContext, machineId: string): Promise<void> {
-  const machine = await context.store.getMachine({ machineId });
-  if (machine === undefined) await context.store.createMachine({ machineId, now: context.now() });
-  else if (machine.phase === 'destroyed')
-    throw new ApiError('INVALID_STATE', { message: 'The machine was removed: its id cannot be used again.' });
 }
 
 function listRoute(app: App, context: HttpContext): void {

@@ -7,16 +7,16 @@ import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import { onBehalf } from './needs.ts';
 
-/** Runs a write with an Idempotency-Key. `resource`: the resource that the key is bound to. */
-export async function guarded<T>(
+/** Runs a write with an Idempotency-Key. `resource`: the resource that the key is bound to, unless the write does not find its object. */
+export async function guarded<T extends { outcome: string }>(
   connection: Connection,
   p: OnBehalf & { now: number; resource: string },
   act: () => Promise<T>,
 ): Promise<T | Replay | ActorRevoked> {
   const batch = new Batch(await load(connection, [onBehalf(p, p.resource)]));
   const refusal = refusalOf(batch, p);
-  if (refusal === undefined) batch.bind(p.idempotency, p.resource);
   const done = refusal ?? (await act());
+  if (refusal === undefined && done.outcome !== 'not_found') batch.bind(p.idempotency, p.resource);
   await Promise.all(flushStatements(batch).map((statement) => connection.run(statement)));
   return done;
 }

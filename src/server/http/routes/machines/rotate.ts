@@ -66,6 +66,7 @@ async function askAgent(
     now,
   });
   if (made.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
+  if (made.outcome === 'machine_removed') throw invalidState('The machine was removed.', 'destroyed');
   const outcome = await context.control.rotateCredential({ machineId, joinToken });
   if (outcome === 'sent') return;
   await context.store.revokeJoinToken({ joinTokenId, now });
