@@ -12,12 +12,16 @@ const OPTIONS = { noServer: true, clientTracking: false, perMessageDeflate: fals
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Returns a server for upgraded sockets. It answers 400 to a malformed handshake. `maxPayload`: maximum bytes of a message. */
+/**
+ * Returns a server for upgraded sockets. Its answers have an `x-request-id`, as all answers have. It answers 400 to a malformed handshake.
+ * `maxPayload`: maximum bytes of a message.
+ */
 export function createWebSocketServer(maxPayload: number, nextRequestId: () => string): WebSocketServer {
   const server = new WebSocketServer({ ...OPTIONS, maxPayload });
   server.on('wsClientError', (_error, socket) => {
     const refusal = new Problem(400, 'The request is not a WebSocket handshake that this server accepts.');
     answerBare(socket, refusal, nextRequestId());
   });
+  server.on('headers', (headers: string[]) => headers.push(`x-request-id: ${nextRequestId()}`));
   return server;
 }

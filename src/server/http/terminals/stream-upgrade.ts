@@ -7,7 +7,9 @@ import { type StdinWriter, StdinWriterSchema } from '../../../core/protocol.ts';
 import { type Execution, StoreUnavailableError } from '../../../store/store.ts';
 import type { ClientConnection, TerminalClientOptions } from '../../control/terminals/terminal-client.ts';
 import type { Terminals } from '../../control/terminals/terminals.ts';
+import { readTrustedProxies } from '../../trusted-proxies.ts';
 import { assertMachine, assertScope, presentedKey } from '../authentication/auth.ts';
+import { upgradeAddress } from '../authentication/client-address.ts';
 import { actorName, type Principal } from '../authentication/key-ring.ts';
 import type { HttpContext } from '../http-context.ts';
 import { answerBare } from '../replies/bare-answer.ts';
@@ -30,6 +32,7 @@ export function isTerminalStream(request: IncomingMessage): boolean {
 /** Returns the handler for `upgrade` events. It ignores upgrades that are not for a terminal. Never throws. */
 export function createStreamUpgrade(context: HttpContext, terminals: Terminals): UpgradeHandler {
   const nextRequestId = createRequestIds();
+  const isTrusted = readTrustedProxies(context.config.trustProxy);
   const server = createWebSocketServer(MAX_MESSAGE_BYTES, nextRequestId);
   const upgrade = async (...[request, socket, head]: Parameters<UpgradeHandler>): Promise<void> => {
     const hangUp = (): void => void socket.destroy();
@@ -44,7 +47,7 @@ export function createStreamUpgrade(context: HttpContext, terminals: Terminals):
       socket.off('error', hangUp);
       server.handleUpgrade(request, socket, head, (ws) => {
         isAttached = true;
-        const by = { actor: actorName(principal), source: request.socket.remoteAddress ?? 'unknown' };
+        const by = { actor: actorName(principal), source: upgradeAddress(request, isTrusted) };
         attach(context, terminals, { connection: { ws, socket: request.socket }, execution, by, ...options, signal });
       });
     } finally {
