@@ -19,11 +19,13 @@ export const StdinResultSchema = Type.Object(
     offset: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'Bytes of stdin that were accepted so far; not in a replay.',
+        description: 'Bytes of stdin that were accepted so far; may be absent in a replay.',
         examples: [2048],
       }),
     ),
-    closed: Type.Optional(Type.Boolean({ description: 'Stdin is closed; not in a replay.', examples: [false] })),
+    closed: Type.Optional(
+      Type.Boolean({ description: 'Stdin is closed; may be absent in a replay.', examples: [false] }),
+    ),
   },
   { description: 'The progress of stdin.' },
 );

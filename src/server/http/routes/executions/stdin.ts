@@ -48,12 +48,14 @@ export function stdinRoutes(app: App, context: HttpContext): void {
         const signal = context.openRequests.open(request, reply);
         const keyed = { onBehalf, resource: executionId, reply, now: context.now() };
         const written = await withIdempotencyKey(context.store, keyed, async (replayed) => {
-          if (replayed) return undefined;
+          // A replay with an offset writes what the first request did not: its server may have died before it wrote.
+          if (replayed && offset === undefined) return undefined;
           const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };
           const result = await context.control.writeStdin(p);
           assertKeyStillValid(signal);
           if (result.outcome === 'written') return result;
           const reason = result.outcome;
+          if (replayed && reason === 'not_open') return undefined;
           throw new ApiError('INVALID_STATE', { message: REFUSALS[reason], details: { reason } });
         });
         return written === undefined

@@ -25,6 +25,35 @@ test('bytes reach an open stdin exactly, at their offset', async () => {
   ]);
 });
 
+test('a retry with an offset writes what a server that died did not', async () => {
+  await using http = await httpFixture();
+  const made = await http.call('POST', EXECUTIONS, { body: { command: ['cat'], stdin_open: true } });
+  const path = `${EXECUTIONS}/${made.body.execution_id}/stdin`;
+  const write = (query: string, key: string) =>
+    http.call('POST', `${path}${query}`, { body: Buffer.from('abc'), headers: { ...octets, 'idempotency-key': key } });
+  const { writeStdin } = http.control;
+  const bound = Promise.withResolvers<void>();
+  // The first server dies after the binding of the key.
+  http.control.writeStdin = () => new Promise(() => bound.resolve());
+  void write('?offset=0', 'with-offset');
+  await bound.promise;
+  const pieces: unknown[] = [];
+  http.control.writeStdin = (p) => {
+    pieces.push(p.offset);
+    return writeStdin(p);
+  };
+  const retried = await write('?offset=0', 'with-offset');
+  expect(retried.body).toMatchObject({ offset: 3, closed: false });
+  expect(retried.headers['idempotency-replayed']).toBe('true');
+  for (const again of [await write('', 'appended'), await write('', 'appended')]) expect(again.status).toBe(200);
+  expect(pieces).toEqual([0, undefined]);
+  http.control.writeStdin = async () => ({ outcome: 'not_open' });
+  expect(await write('?offset=0', 'with-offset')).toMatchObject({
+    status: 200,
+    body: { execution_id: made.body.execution_id },
+  });
+});
+
 test('input to a stdin that is not open gets 409, which says why', async () => {
   await using http = await httpFixture();
   const executionId = await http.create();
