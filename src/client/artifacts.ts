@@ -4,7 +4,7 @@ import { backoffMs, pause } from './http/backoff.ts';
 import { isRetryable } from './http/errors.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
-import type { Transport } from './http/transport.ts';
+import type { RequestOptions, Transport } from './http/transport.ts';
 import { ARTIFACT } from './http/shapes.ts';
 
 export interface ListArtifactsOptions extends PageOptions {
@@ -36,12 +36,12 @@ export class Artifacts {
     });
   }
 
-  get(artifactId: string): Promise<ArtifactWire> {
-    return this.#transport.json('GET', this.#at(artifactId), ARTIFACT);
+  get(artifactId: string, { signal }: RequestOptions = {}): Promise<ArtifactWire> {
+    return this.#transport.json('GET', this.#at(artifactId), ARTIFACT, { signal });
   }
 
-  delete(artifactId: string): Promise<ArtifactWire> {
-    return this.#transport.json('DELETE', this.#at(artifactId), ARTIFACT);
+  delete(artifactId: string, { signal }: RequestOptions = {}): Promise<ArtifactWire> {
+    return this.#transport.json('DELETE', this.#at(artifactId), ARTIFACT, { signal });
   }
 
   /** Yields the bytes, piece by piece. A broken connection is resumed at the byte. Compare `sha256` to check them. */

@@ -10,16 +10,15 @@ import { pageOf } from './http/pages.ts';
 import { readChunks } from './http/read-chunks.ts';
 import { type ExecutionResult, hasEnded, resultOf } from './result.ts';
 import { stdinStream } from './stdin-stream.ts';
-import type { Transport } from './http/transport.ts';
+import type { RequestOptions, Transport } from './http/transport.ts';
 import { EXECUTION, EXECUTION_EVENT, EXECUTION_OUTPUT, STDIN_RESULT } from './http/shapes.ts';
 
 /** The longest time that the server waits before it answers, ms. */
 export const MAX_WAIT_MS = 55_000;
 
-interface WaitOptions {
+interface WaitOptions extends RequestOptions {
   /** Time that the server may wait for the end before it answers, in ms; at most 55 000. */
   waitMs?: number;
-  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -57,7 +56,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Yields the present log, page after page. */
-  async *log({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<ExecutionEvent> {
+  async *log({ signal }: RequestOptions = {}): AsyncGenerator<ExecutionEvent> {
     let cursor: string | undefined;
     for (;;) {
       const query = { encoding: 'base64', limit: 1000, cursor };
@@ -112,7 +111,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Returns the execution once it has ended. */
-  async waitForEnd({ signal }: Pick<WaitOptions, 'signal'> = {}): Promise<ExecutionWire> {
+  async waitForEnd({ signal }: RequestOptions = {}): Promise<ExecutionWire> {
     for (;;) {
       const execution = await this.get({ waitMs: MAX_WAIT_MS, signal });
       if (hasEnded(execution)) return execution;
@@ -120,7 +119,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Returns all kept output, and the end of a truncated stream; only after the end. `tail`: only the last bytes of the kept part. */
-  output({ tail, signal }: { tail?: number; signal?: AbortSignal } = {}): Promise<ExecutionOutputWire> {
+  output({ tail, signal }: RequestOptions & { tail?: number } = {}): Promise<ExecutionOutputWire> {
     return this.#transport.json('GET', `${this.#path}/output`, EXECUTION_OUTPUT, {
       query: { tail, include: 'tail' },
       signal,
@@ -130,7 +129,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   /** Returns the bytes of a stream that are kept now; `tail`: only the last ones. Throws if the answer breaks off. */
   async *kept(
     stream: 'stdout' | 'stderr',
-    { tail, signal }: { tail?: number; signal?: AbortSignal } = {},
+    { tail, signal }: RequestOptions & { tail?: number } = {},
   ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const call = { query: { tail }, headers: { accept: '*/*' }, signal };
     const response = await this.#transport.open('GET', `${this.#path}/output/${stream}`, call);
@@ -138,11 +137,13 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Returns some of the bytes of a stream that are kept now: fewer, or none, if there are no more. */
-  async part(stream: 'stdout' | 'stderr', p: { offset: number; length: number }): Promise<Uint8Array<ArrayBuffer>> {
-    const headers = { accept: '*/*', range: `bytes=${p.offset}-${p.offset + p.length - 1}` };
+  async part(
+    stream: 'stdout' | 'stderr',
+    { offset, length, signal }: RequestOptions & { offset: number; length: number },
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const headers = { accept: '*/*', range: `bytes=${offset}-${offset + length - 1}` };
     try {
-      const response = await this.#transport.open('GET', `${this.#path}/output/${stream}`, { headers });
-      return new Uint8Array(await response.arrayBuffer());
+      return await this.#transport.bytes('GET', `${this.#path}/output/${stream}`, { headers, signal });
     } catch (error) {
       if (error instanceof RefusedError && error.status === 416) return new Uint8Array();
       throw error;
@@ -150,12 +151,15 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Appends to an open stdin. Returns the total number of bytes written. */
-  async writeStdin(bytes: Uint8Array<ArrayBuffer>, { close = false }: { close?: boolean } = {}): Promise<number> {
+  async writeStdin(
+    bytes: Uint8Array<ArrayBuffer>,
+    { close = false, signal }: RequestOptions & { close?: boolean } = {},
+  ): Promise<number> {
     const path = `${this.#path}/stdin`;
     const empty = new Uint8Array();
-    const { offset = 0 } = await this.#transport.json('POST', path, STDIN_RESULT, { bytes: empty });
+    const { offset = 0 } = await this.#transport.json('POST', path, STDIN_RESULT, { bytes: empty, signal });
     // With an offset, a repeated request is harmless.
-    await this.#transport.json('POST', path, STDIN_RESULT, { query: { offset, close }, bytes });
+    await this.#transport.json('POST', path, STDIN_RESULT, { query: { offset, close }, bytes, signal });
     return offset + bytes.length;
   }
 
@@ -165,13 +169,13 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   /** Sends a signal such as `SIGHUP` to its process group. Does nothing after the end. */
-  signal(name: SendSignal['signal']): Promise<ExecutionWire> {
-    return this.#transport.json('POST', `${this.#path}/signal`, EXECUTION, { body: { signal: name } });
+  signal(name: SendSignal['signal'], { signal }: RequestOptions = {}): Promise<ExecutionWire> {
+    return this.#transport.json('POST', `${this.#path}/signal`, EXECUTION, { body: { signal: name }, signal });
   }
 
   /** Sets the size of its terminal, if it was started with `tty`. Does nothing after the end. */
-  resize(size: { width: number; height: number }): Promise<ExecutionWire> {
-    return this.#transport.json('POST', `${this.#path}/resize`, EXECUTION, { body: size });
+  resize(size: { width: number; height: number }, { signal }: RequestOptions = {}): Promise<ExecutionWire> {
+    return this.#transport.json('POST', `${this.#path}/resize`, EXECUTION, { body: size, signal });
   }
 
   #output(stream: 'stdout' | 'stderr'): ReadableStream<Uint8Array<ArrayBuffer>> {

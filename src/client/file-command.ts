@@ -58,9 +58,8 @@ export class FileCommand {
     { script, path, args = [], stdin = 'none' }: Script,
     { signal, ...options }: FileOptions,
   ): Promise<FileCommand> {
-    signal?.throwIfAborted();
     const command = ['sh', '-c', script, 'sh', path, ...args];
-    const handle = await machine.start(command, { ...options, stdin, output: 'stream' });
+    const handle = await machine.start(command, { ...options, stdin, output: 'stream', signal });
     return new FileCommand(path, handle, signal);
   }
 

@@ -10,7 +10,7 @@ import { Files } from './files.ts';
 import { List, type PageOptions } from './http/pages.ts';
 import { hasEnded, type RunResult, resultOf } from './result.ts';
 import { TerminalHandle, type TerminalOptions, terminalsPath } from './terminals/terminal-handle.ts';
-import type { Transport } from './http/transport.ts';
+import type { Call, RequestOptions, Transport } from './http/transport.ts';
 import { EXECUTION, MACHINE_DETAIL, TERMINAL } from './http/shapes.ts';
 
 interface CommandOptions {
@@ -36,7 +36,7 @@ export interface RunOptions extends CommandOptions {
   /** Content of stdin. Default: none. */
   stdin?: string | Uint8Array;
   /** Cancels the command when it aborts. `run` then rejects with the reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface StartOptions extends CommandOptions {
@@ -47,6 +47,8 @@ export interface StartOptions extends CommandOptions {
    * only through the handle's `stdout` and `stderr`. Read both: at most 16 MiB of each wait unread, then the command waits.
    */
   output?: 'stream' | 'keep';
+  /** Aborting it before `start` settles cancels the command. `start` then rejects with the reason. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface ListExecutionsOptions extends PageOptions {
@@ -74,12 +76,11 @@ export class MachineClient {
   /** Runs a command to its end. A command that fails is a result; a failure of Execplane is an ExecplaneError. */
   async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const { stdin, signal, ...rest } = options;
-    signal?.throwIfAborted();
     const input = stdin === undefined ? {} : stdinOf(typeof stdin === 'string' ? { text: stdin } : { bytes: stdin });
     const body = { ...bodyOf(command, rest), ...input };
     // An abort needs the id to cancel, so with a signal the create request itself does not wait.
     const waitMs = signal === undefined ? MAX_WAIT_MS : 0;
-    let execution = await this.#create(body, { wait_ms: waitMs, include: 'output,tail' });
+    let execution = await this.#create(body, { query: { wait_ms: waitMs, include: 'output,tail' }, signal });
     const handle = this.execution(execution.execution_id);
     while (!hasEnded(execution)) execution = await this.#wait(handle, signal);
     const output = execution.output ?? (await handle.output());
@@ -96,9 +97,9 @@ export class MachineClient {
 
   /** Starts a command. Returns a handle on it at once. */
   async start(command: readonly string[], options: StartOptions = {}): Promise<ExecutionHandle> {
-    const { stdin = 'open', output = 'keep', ...rest } = options;
+    const { stdin = 'open', output = 'keep', signal, ...rest } = options;
     const mode = output === 'stream' ? { output_mode: output } : {};
-    const created = await this.#create({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode });
+    const created = await this.#create({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode }, { signal });
     return this.#handle(created.execution_id, output === 'stream');
   }
 
@@ -131,7 +132,7 @@ export class MachineClient {
   }
 
   /** Returns the machine. */
-  get({ signal }: { signal?: AbortSignal } = {}): Promise<MachineDetailWire> {
+  get({ signal }: RequestOptions = {}): Promise<MachineDetailWire> {
     return this.#transport.json('GET', `/v1/machines/${encodeURIComponent(this.machineId)}`, MACHINE_DETAIL, {
       signal,
     });
@@ -141,8 +142,27 @@ export class MachineClient {
     return new ExecutionHandle(this.#transport, { machineId: this.machineId, executionId, releases });
   }
 
-  #create(body: CreateExecution, query: Record<string, string | number> = {}): Promise<ExecutionWire> {
-    return this.#transport.json('POST', executionsPath(this.machineId), EXECUTION, { body, query });
+  /**
+   * Creates an execution. When `signal` aborts it rejects at once. The request goes on, because only its answer has the id by which the
+   * execution can be cancelled.
+   */
+  async #create(body: CreateExecution, { signal, query }: Pick<Call, 'signal' | 'query'>): Promise<ExecutionWire> {
+    signal?.throwIfAborted();
+    const creating = this.#transport.json('POST', executionsPath(this.machineId), EXECUTION, { body, query });
+    if (signal === undefined) return creating;
+    let abort = (): void => {};
+    const aborted = new Promise<never>((_, reject) => {
+      abort = () => reject(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+    });
+    try {
+      return await Promise.race([creating, aborted]);
+    } catch (error) {
+      if (signal.aborted) creating.then(({ execution_id: id }) => this.execution(id).cancel()).catch(() => {});
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
   }
 
   async #wait(handle: ExecutionHandle, signal: AbortSignal | undefined): Promise<Ended> {

@@ -11,7 +11,7 @@ import type { AuditEntryWire, ReleasedAuditWire } from '../api/admin.ts';
 import { type ExportOptions, exportAudit } from './http/audit-export.ts';
 import type { CreateMachine, MachineDetailWire, MachineInclude, MachineWire, UpdateMachine } from '../api/machine.ts';
 import { List, type PageOptions } from './http/pages.ts';
-import type { Transport } from './http/transport.ts';
+import type { RequestOptions, Transport } from './http/transport.ts';
 import {
   API_KEY,
   AUDIT_ENTRY,
@@ -46,75 +46,78 @@ export class Machines extends Resource {
     return new List(this.transport, { path: '/v1/machines', item: MACHINE, query, options });
   }
 
-  get(machineId: string, { include }: { include?: MachineInclude } = {}): Promise<MachineDetailWire> {
+  get(
+    machineId: string,
+    { include, signal }: RequestOptions & { include?: MachineInclude } = {},
+  ): Promise<MachineDetailWire> {
     const query = { include: include?.join(',') };
-    return this.transport.json('GET', machinePath(machineId), MACHINE_DETAIL, { query });
+    return this.transport.json('GET', machinePath(machineId), MACHINE_DETAIL, { query, signal });
   }
 
   /** Returns the machine with this name, if it is not removed. */
-  async find(name: string): Promise<MachineWire | undefined> {
-    const { items } = await this.list({ name, include: ['name'] });
+  async find(name: string, options: RequestOptions = {}): Promise<MachineWire | undefined> {
+    const { items } = await this.list({ name, include: ['name'], ...options });
     return items[0];
   }
 
   /** Makes a machine, which its provider creates or an agent joins. */
-  create(body: CreateMachine = {}): Promise<MachineDetailWire> {
-    return this.transport.json('POST', '/v1/machines', MACHINE_DETAIL, { body });
+  create(body: CreateMachine = {}, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('POST', '/v1/machines', MACHINE_DETAIL, { body, signal });
   }
 
   /** Changes its size, its labels, or when it sleeps. */
-  update(machineId: string, body: UpdateMachine): Promise<MachineDetailWire> {
-    return this.transport.json('PATCH', machinePath(machineId), MACHINE_DETAIL, { body });
+  update(machineId: string, body: UpdateMachine, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('PATCH', machinePath(machineId), MACHINE_DETAIL, { body, signal });
   }
 
-  wake(machineId: string): Promise<MachineDetailWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/wake`, MACHINE_DETAIL);
+  wake(machineId: string, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/wake`, MACHINE_DETAIL, { signal });
   }
 
-  sleep(machineId: string): Promise<MachineDetailWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/sleep`, MACHINE_DETAIL);
+  sleep(machineId: string, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/sleep`, MACHINE_DETAIL, { signal });
   }
 
   /** Removes a machine for good, and ends its commands. */
-  remove(machineId: string): Promise<MachineDetailWire> {
-    return this.transport.json('DELETE', machinePath(machineId), MACHINE_DETAIL);
+  remove(machineId: string, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('DELETE', machinePath(machineId), MACHINE_DETAIL, { signal });
   }
 
   /** Gives its agent a new credential. Refused with the reason `agent_away` if the agent is not connected. */
-  rotate(machineId: string): Promise<MachineDetailWire> {
-    return this.transport.json('POST', `${machinePath(machineId)}/rotate`, MACHINE_DETAIL);
+  rotate(machineId: string, { signal }: RequestOptions = {}): Promise<MachineDetailWire> {
+    return this.transport.json('POST', `${machinePath(machineId)}/rotate`, MACHINE_DETAIL, { signal });
   }
 }
 
 /** `/v1/api-keys`. */
 export class Keys extends Resource {
   /** The answer contains the key itself, only this once. */
-  create(body: CreateApiKey): Promise<CreatedApiKeyWire> {
-    return this.transport.json('POST', '/v1/api-keys', CREATED_API_KEY, { body });
+  create(body: CreateApiKey, { signal }: RequestOptions = {}): Promise<CreatedApiKeyWire> {
+    return this.transport.json('POST', '/v1/api-keys', CREATED_API_KEY, { body, signal });
   }
 
   list(options: PageOptions = {}): List<ApiKeyWire> {
     return new List(this.transport, { path: '/v1/api-keys', item: API_KEY, options });
   }
 
-  revoke(apiKeyId: string): Promise<ApiKeyWire> {
-    return this.transport.json('DELETE', `/v1/api-keys/${encodeURIComponent(apiKeyId)}`, API_KEY);
+  revoke(apiKeyId: string, { signal }: RequestOptions = {}): Promise<ApiKeyWire> {
+    return this.transport.json('DELETE', `/v1/api-keys/${encodeURIComponent(apiKeyId)}`, API_KEY, { signal });
   }
 }
 
 /** `/v1/join-tokens`: an agent enrols a machine with one. */
 export class JoinTokens extends Resource {
   /** The answer contains the token itself, only this once. */
-  create(body: CreateJoinToken = {}): Promise<CreatedJoinTokenWire> {
-    return this.transport.json('POST', '/v1/join-tokens', CREATED_JOIN_TOKEN, { body });
+  create(body: CreateJoinToken = {}, { signal }: RequestOptions = {}): Promise<CreatedJoinTokenWire> {
+    return this.transport.json('POST', '/v1/join-tokens', CREATED_JOIN_TOKEN, { body, signal });
   }
 
   list(options: PageOptions = {}): List<JoinTokenWire> {
     return new List(this.transport, { path: '/v1/join-tokens', item: JOIN_TOKEN, options });
   }
 
-  revoke(joinTokenId: string): Promise<JoinTokenWire> {
-    return this.transport.json('DELETE', `/v1/join-tokens/${encodeURIComponent(joinTokenId)}`, JOIN_TOKEN);
+  revoke(joinTokenId: string, { signal }: RequestOptions = {}): Promise<JoinTokenWire> {
+    return this.transport.json('DELETE', `/v1/join-tokens/${encodeURIComponent(joinTokenId)}`, JOIN_TOKEN, { signal });
   }
 }
 
@@ -130,8 +133,8 @@ export class Audit extends Resource {
   }
 
   /** Lets the server delete the entries up to this one, which an export has sent and which are stored elsewhere. */
-  release(through: string): Promise<ReleasedAuditWire> {
-    return this.transport.json('POST', '/v1/audit/release', RELEASED_AUDIT, { body: { through } });
+  release(through: string, { signal }: RequestOptions = {}): Promise<ReleasedAuditWire> {
+    return this.transport.json('POST', '/v1/audit/release', RELEASED_AUDIT, { body: { through }, signal });
   }
 }
 

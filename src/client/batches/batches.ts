@@ -2,13 +2,12 @@
 import type { BatchWire, CreateBatch } from '../../api/batch.ts';
 import type { ExecutionWire } from '../../api/execution.ts';
 import { List, type PageOptions } from '../http/pages.ts';
-import type { Transport } from '../http/transport.ts';
+import type { RequestOptions, Transport } from '../http/transport.ts';
 import { BATCH, EXECUTION } from '../http/shapes.ts';
 
-interface WaitOptions {
+interface WaitOptions extends RequestOptions {
   /** Time that the server may wait for the end of the batch before it answers, in ms; at most 55 000. */
   waitMs?: number;
-  signal?: AbortSignal | undefined;
 }
 
 /** `/v1/batches`. */
@@ -20,8 +19,8 @@ export class Batches {
   }
 
   /** Starts a command on the machines that the selector names, or that match it now. */
-  create(body: CreateBatch): Promise<BatchWire> {
-    return this.#transport.json('POST', '/v1/batches', BATCH, { body });
+  create(body: CreateBatch, { signal }: RequestOptions = {}): Promise<BatchWire> {
+    return this.#transport.json('POST', '/v1/batches', BATCH, { body, signal });
   }
 
   /** Lists batches, newest first. */

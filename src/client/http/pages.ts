@@ -1,6 +1,6 @@
 /** Lists of the API, page after page. */
 import type { Shape } from './shape.ts';
-import type { Query, Transport } from './transport.ts';
+import type { Query, RequestOptions, Transport } from './transport.ts';
 
 /** One page of a list. */
 export interface Page<T> {
@@ -10,12 +10,11 @@ export interface Page<T> {
 }
 
 /** The part of a list to return. */
-export interface PageOptions {
+export interface PageOptions extends RequestOptions {
   /** Items per page. Default: 50, at most 500. */
   limit?: number;
   /** `next_cursor` of the previous page. */
   cursor?: string | undefined;
-  signal?: AbortSignal;
 }
 
 /** The shape of a page of such items. */

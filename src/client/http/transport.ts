@@ -50,15 +50,20 @@ type QueryValue = string | number | boolean | undefined;
 /** A list is sent as several parameters of the same name. */
 export type Query = Readonly<Record<string, QueryValue | readonly string[]>>;
 
+/** The options that every request has. */
+export interface RequestOptions {
+  /** Aborting it ends the request, which then rejects with the reason. */
+  signal?: AbortSignal | undefined;
+}
+
 /** One request. */
-export interface Call {
-  query?: Query;
+export interface Call extends RequestOptions {
+  query?: Query | undefined;
   headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   body?: unknown;
   /** Sent unchanged. A repetition must be harmless: these have no Idempotency-Key. */
   bytes?: Uint8Array<ArrayBuffer>;
-  signal?: AbortSignal | undefined;
   /** Number of attempts. */
   attempts?: number;
   /** Time limit for each answer, ms. Default: longer than a server waits for an end. */
@@ -92,6 +97,11 @@ export class Transport {
       if (hasShape(value, shape)) return value;
       throw new UnexpectedAnswerError(response, { origin: this.origin, mismatch: mismatch(value, shape) });
     });
+  }
+
+  /** Returns the bytes of the answer. Repeats the request if an answer breaks off. Throws ExecplaneError. */
+  bytes(method: string, path: string, call: Call = {}): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#retry(method, path, call, async (response) => new Uint8Array(await response.arrayBuffer()));
   }
 
   /** Returns a successful response once its headers have arrived. The caller reads the body. Throws ExecplaneError. */

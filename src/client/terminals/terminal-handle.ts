@@ -2,11 +2,11 @@
 import type { TerminalWire } from '../../api/terminal.ts';
 import { pause } from '../http/backoff.ts';
 import { ExecplaneError } from '../http/errors.ts';
-import type { Transport } from '../http/transport.ts';
+import type { RequestOptions, Transport } from '../http/transport.ts';
 import { type AttachOptions, type TerminalSize, TerminalStream } from './terminal-stream.ts';
 import { TERMINAL } from '../http/shapes.ts';
 
-export interface TerminalOptions extends TerminalSize {
+export interface TerminalOptions extends TerminalSize, RequestOptions {
   /** The program to run. Default: the login shell of the user. */
   shell?: string;
   /** Directory in which the shell starts. Default: the home of the user. */
@@ -47,23 +47,18 @@ export class TerminalHandle {
   }
 
   static async open(transport: Transport, machineId: string, options: TerminalOptions): Promise<TerminalHandle> {
-    const created = await transport.json('POST', terminalsPath(machineId), TERMINAL, { body: options });
+    const { signal, ...body } = options;
+    const created = await transport.json('POST', terminalsPath(machineId), TERMINAL, { body, signal });
     return new TerminalHandle(transport, machineId, created.terminal_id);
   }
 
   /** Returns the terminal. `include`: more fields in the answer. */
-  get({
-    include,
-    signal,
-  }: {
-    include?: readonly 'reason'[];
-    signal?: AbortSignal | undefined;
-  } = {}): Promise<TerminalWire> {
+  get({ include, signal }: RequestOptions & { include?: readonly 'reason'[] } = {}): Promise<TerminalWire> {
     return this.#transport.json('GET', this.#path, TERMINAL, { query: { include: include?.join(',') }, signal });
   }
 
   /** Settles when its shell has started, without a time limit. Throws TerminalError if it could not be started. */
-  async ready({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<TerminalWire> {
+  async ready({ signal }: RequestOptions = {}): Promise<TerminalWire> {
     for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(waitMs * 2, MAX_POLL_MS)) {
       const terminal = await this.get({ signal });
       if (terminal.status === 'failed' || terminal.status === 'expired') throw new TerminalError(terminal);
@@ -78,8 +73,8 @@ export class TerminalHandle {
   }
 
   /** Ends the shell: SIGHUP, then SIGKILL to all of its processes after a grace period. Does nothing after the end. */
-  close(): Promise<TerminalWire> {
-    return this.#transport.json('DELETE', this.#path, TERMINAL);
+  close({ signal }: RequestOptions = {}): Promise<TerminalWire> {
+    return this.#transport.json('DELETE', this.#path, TERMINAL, { signal });
   }
 }
 
