@@ -27,7 +27,8 @@ export async function downloadTo(machine: MachineClient, artifact: Artifact, dir
 
 /** Saves an artifact as `path`. */
 export async function saveAs(machine: MachineClient, artifact: Artifact, path: string): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
+  // Its name does not contain that of the file, which may have the maximum length already.
+  const partial = join(dirname(path), `.execplane-${randomUUID()}.partial`);
   try {
     await pipeline(verified(machine, artifact), createWriteStream(partial, { flags: 'wx' }));
     await rename(partial, path);
@@ -53,7 +54,8 @@ export async function* verified(machine: MachineClient, artifact: Artifact): Asy
 function pathIn(directory: string, name: string): string {
   const path = resolve(join(directory, name));
   const inside = relative(resolve(directory), path);
-  if (inside !== '' && !inside.startsWith('..') && !name.startsWith('/') && !name.includes('\0')) return path;
+  const isOutside = inside === '' || inside === '..' || inside.startsWith('../');
+  if (!isOutside && !name.startsWith('/') && !name.includes('\0')) return path;
   throw new CliError(`the name of the artifact ${JSON.stringify(name)} leads out of ${directory}; it was not saved.`, {
     hint: 'Choose a name for it: execplane artifacts get MACHINE ARTIFACT --output FILE.',
   });
