@@ -254,5 +254,8 @@ test('MCP over HTTP needs a key, and serves only POST', async () => {
   const url = new URL('/mcp', deployment.server.url);
   expect((await fetch(url, { method: 'POST' })).status).toBe(401);
   const headers = { authorization: `Bearer ${deployment.server.key}` };
-  expect((await fetch(url, { headers })).status).toBe(405);
+  const refused = await fetch(url, { headers });
+  const { status, headers: told } = refused;
+  expect([status, told.get('allow'), told.get('x-should-retry')]).toEqual([405, 'POST', 'false']);
+  expect(await refused.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 });
 });

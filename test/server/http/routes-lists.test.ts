@@ -164,3 +164,13 @@ test.each(['yesterday', '2026-01-31', '2026-13-31T12:00:00Z', '1764331200000'])(
   const answer = await http.call('GET', `/v1/executions?since=${since}`);
   expect(answer.body.errors).toMatchObject([{ location: 'query.since' }]);
 });
+
+test.each([
+  ['cursor', 63],
+  ['status', 255],
+])('the value of a refused %s is not cut within a character', async (name, length) => {
+  await using http = await httpFixture();
+  const value = encodeURIComponent(`${'x'.repeat(length)}😀`);
+  const answer = await http.call('GET', `${EXECUTIONS}?${name}=${value}`);
+  expect(answer.body.errors).toMatchObject([{ location: `query.${name}`, value: `${'x'.repeat(length)}\ufffd` }]);
+});

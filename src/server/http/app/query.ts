@@ -33,7 +33,12 @@ export function queryReader(schema: TSchema): (query: unknown) => { value: unkno
       }
       const reading = readGiven(parameter, raw);
       if ('value' in reading) value[name] = reading.value;
-      else errors.push({ location: `query.${name}`, message: reading.message, value: String(raw).slice(0, 256) });
+      else
+        errors.push({
+          location: `query.${name}`,
+          message: reading.message,
+          value: String(raw).slice(0, 256).toWellFormed(),
+        });
     }
     return errors.length === 0 ? { value } : { error: invalid(errors) };
   };

@@ -115,7 +115,7 @@ function fieldError(path: Path, value: unknown, message: string): FieldError {
 }
 
 /** Fields whose values are never returned. */
-const SECRETS: ReadonlySet<unknown> = new Set(['env', 'stdin', 'join_token', 'credential']);
+const SECRETS: ReadonlySet<unknown> = new Set(['env', 'stdin', 'key', 'join_token', 'credential']);
 
 /** Whether the value at a path may be a secret. A value at the root, sent instead of an object, may be one. */
 function isSecret(path: Path): boolean {

@@ -34,7 +34,11 @@ export function createCursors(digest: Digest): Cursors {
         if (made.length === received.length && timingSafeEqual(made, received)) return position;
       }
       throw invalid([
-        { location: 'query.cursor', message: 'is not a cursor of this list', value: cursor.slice(0, 64) },
+        {
+          location: 'query.cursor',
+          message: 'is not a cursor of this list',
+          value: cursor.slice(0, 64).toWellFormed(),
+        },
       ]);
     },
   };

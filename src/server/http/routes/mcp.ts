@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { Execplane } from '../../../client/main.ts';
 import type { App } from '../http-context.ts';
+import { Problem } from '../replies/problem.ts';
 
 /** Base URL of the requests of the tools. It is never resolved: the requests are passed to the app. */
 const OWN_URL = 'http://execplane.internal';
@@ -30,7 +31,9 @@ export function mcpRoutes(app: App, version: string): void {
       url: '/mcp',
       config,
       schema: { hide: true },
-      handler: async (_request, reply) => reply.code(405).header('allow', 'POST').send(),
+      handler: async () => {
+        throw new Problem(405, 'This address accepts only POST: no session is kept.', { headers: { allow: 'POST' } });
+      },
     });
   }
 }

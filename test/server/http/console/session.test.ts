@@ -168,3 +168,10 @@ test('there is no user without a session, not even with a key', async () => {
   expect((await http.call('GET', SESSION)).status).toBe(401);
   expect((await http.call('GET', SESSION, { key: undefined })).status).toBe(401);
 });
+
+test('the answer to a key that is too long does not contain it', async () => {
+  await using http = await httpFixture();
+  const answer = await signIn(http, 'xpk_'.repeat(2000));
+  expect(answer.body.errors).toMatchObject([{ location: 'body.key' }]);
+  expect(answer.raw.toString()).not.toContain('xpk_');
+});
