@@ -2,10 +2,10 @@
 import { type Static, Type } from 'typebox';
 import { MAX_ARTIFACTS } from '../core/artifact.ts';
 import { Bytes, ExecutionId, ListQuery, MachineId, NextCursor, Time } from './fields.ts';
-import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { EXECUTION_ID_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const ArtifactId = Type.String({
-  pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$',
+  pattern: EXECUTION_ID_PATTERN,
   maxLength: 280,
   description: 'The artifact.',
   examples: ['art-exec-V1StGXR8Z5jdHi6B-3'],
@@ -55,9 +55,7 @@ export const ArtifactListQuery = Type.Object({
 
 export const DownloadParams = Type.Object({ artifact_id: ArtifactId });
 export const DownloadQuery = Type.Object({
-  expires: Type.Optional(
-    Type.String({ pattern: '^[0-9]{1,16}$', description: 'Seconds since the epoch.', examples: ['1767225600'] }),
-  ),
+  expires: Type.Optional(Type.String({ description: 'Seconds since the epoch.', examples: ['1767225600'] })),
   signature: Type.Optional(
     Type.String({
       maxLength: 64,
@@ -75,14 +73,14 @@ export const DeclaredArtifacts = Type.Array(
         pattern: NOT_EMPTY_NO_NUL,
         maxLength: 1024,
         description:
-          'Pattern of paths in the working directory: * is anything within a segment, ** anything, ? one character.',
+          'Pattern of paths in the working directory: * is anything within a segment, ** anything, ? one character. A segment ** also stands for no folder.',
         examples: ['dist/*.tgz'],
       }),
       name: Type.Optional(
         Type.String({
           pattern: NO_NUL,
           maxLength: 1024,
-          description: 'Its name, or the folder of the names.',
+          description: 'Its name; the folder of the names if the path is a pattern or a folder.',
           examples: ['packages'],
         }),
       ),

@@ -1,9 +1,8 @@
 /** Fields and parameters that several routes share. */
 import { type Static, Type } from 'typebox';
 import { EXECUTION_STATUSES } from '../core/execution-status.ts';
-import { ENV_NAME, MACHINE_ID_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { ENV_NAME, EXECUTION_ID_PATTERN, MACHINE_ID_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
-const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
 /** Longest time span that a caller may request: ten years. */
 export const MAX_SPAN_MS = 315_360_000_000;
 

@@ -8,6 +8,7 @@ export const NOT_EMPTY_NO_NUL = '^[^\\u0000]+$';
 /** execve(2) splits at the first `=`. Only the server sets EXECUTION_ID. */
 export const ENV_NAME = '^(?!EXECUTION_ID$)[^=\\u0000]+$';
 export const MACHINE_ID_PATTERN = '^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$';
+export const EXECUTION_ID_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$';
 export const HTTP_URL_PATTERN = '^https?://';
 export const ATTRIBUTE_NAME_PATTERN = '^[A-Za-z0-9_.-]{1,63}$';
 export const AUDIT_ID_PATTERN = '^[0-9]{1,15}$';
@@ -19,6 +20,7 @@ const MESSAGES: ReadonlyMap<string, string> = new Map([
   [NOT_EMPTY_NO_NUL, 'must not be empty or contain NUL'],
   [ENV_NAME, 'a name must not be empty or contain = or NUL'],
   [MACHINE_ID_PATTERN, 'must be dm- and then lower-case letters, digits and hyphens, such as dm-web-1'],
+  [EXECUTION_ID_PATTERN, 'must be an id: letters, digits, and . _ - between them'],
   [
     MACHINE_NAME_PATTERN,
     'must be 1 to 63 of a-z 0-9 . _ -, begin and end with a letter or a digit, and not begin with dm-',

@@ -12,7 +12,7 @@ import {
   RetryAfterMs,
   Time,
 } from './fields.ts';
-import { NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
+import { EXECUTION_ID_PATTERN, NO_NUL, NOT_EMPTY_NO_NUL } from './patterns.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -34,7 +34,7 @@ export const TERMINAL_STATUSES = ['wake_in_progress', 'ready', 'closed', 'expire
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number];
 
 const TerminalId = Type.String({
-  pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$',
+  pattern: EXECUTION_ID_PATTERN,
   minLength: 1,
   maxLength: 253,
   description: 'The terminal.',

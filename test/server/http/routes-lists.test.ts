@@ -174,3 +174,17 @@ test.each([
   const answer = await http.call('GET', `${EXECUTIONS}?${name}=${value}`);
   expect(answer.body.errors).toMatchObject([{ location: `query.${name}`, value: `${'x'.repeat(length)}\ufffd` }]);
 });
+
+test.each([
+  ['/v1/audit/export?after=x', 'query.after', 'must be the audit_id of an entry'],
+  ['/v1/audit/export?after=', 'query.after', 'must be the audit_id of an entry'],
+  [`/v1/machines/${MACHINE}/artifacts?execution_id=a/b`, 'query.execution_id', /^must be an id/],
+  [`/v1/machines/${MACHINE}/artifacts?execution_id=${'a'.repeat(254)}`, 'query.execution_id', /more than 253/],
+])('%s is refused', async (path, location, message) => {
+  await using http = await httpFixture();
+  const answer = await http.call('GET', path);
+  expect(answer.status).toBe(422);
+  expect(answer.body.errors).toMatchObject([
+    { location, message: typeof message === 'string' ? message : expect.stringMatching(message) },
+  ]);
+});

@@ -1,5 +1,6 @@
 /** Parses query parameters: integers above their maximum are clamped, lists are comma-separated, unknown names are ignored. */
 import type { TSchema } from 'typebox';
+import { patternMessage } from '../../../api/patterns.ts';
 import { type FieldError, invalid } from '../replies/problem.ts';
 
 interface Parameter extends TSchema {
@@ -12,6 +13,8 @@ interface Parameter extends TSchema {
   /** Items that are dropped without an error. */
   ignored?: readonly string[];
   format?: string;
+  pattern?: string;
+  maxLength?: number;
   items?: Parameter;
 }
 type Reading = { value: string | number | boolean | string[] } | { message: string };
@@ -68,7 +71,13 @@ function read(parameter: Parameter, raw: string): Reading {
   }
   if (parameter.format === 'date-time' && !isTime(raw))
     return { message: 'must be a time such as 2026-01-31T12:00:00Z' };
-  return { value: raw };
+  return readText(parameter, raw);
+}
+
+function readText({ pattern, maxLength = Number.POSITIVE_INFINITY }: Parameter, raw: string): Reading {
+  if (raw.length > maxLength) return { message: `must not have more than ${maxLength} characters` };
+  const isMatch = pattern === undefined || new RegExp(pattern, 'u').test(raw);
+  return isMatch ? { value: raw } : { message: patternMessage(pattern) };
 }
 
 /** Whether a text is a time by RFC 3339 with a zone. A `+` that was not encoded in the query is read as a space. */
