@@ -24,10 +24,19 @@ function writeAll(bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(STDOUT, bytes, at);
 }
 
+/** Returns the name of a file that a declared path matches, if the request names it: below `name` if the path may match several files. */
+function renamed(found: string, path: string, name: string): string {
+  const declared = path.replace(/\/$/, '').replace(/^(\.\/)+/, '');
+  if (found === declared) return name;
+  const folder = /[*?]/.test(declared) ? declared.slice(0, declared.search(/[^/]*[*?]/)) : `${declared}/`;
+  return `${name}/${found.slice(folder.length)}`;
+}
+
 class Collector {
   readonly #task: CollectorTask;
   readonly #send: Send;
-  readonly #names = new Set<string>();
+  /** The names of the artifacts so far, and the file of each one. */
+  readonly #names = new Map<string, string>();
   readonly #buffer = Buffer.allocUnsafe(MAX_PAYLOAD_BYTES);
 
   constructor(task: CollectorTask, sendMessage: Send) {
@@ -37,20 +46,15 @@ class Collector {
 
   run(): void {
     const { folder, declared } = this.#task;
-    if (folder !== undefined) this.#take(new FileWalk().all(folder), (path) => path);
+    if (folder !== undefined) this.#take(folder, new FileWalk().all(folder), (path) => path);
     const cwd = declared.length === 0 ? '' : this.#workingDirectory();
     for (const { path, name } of declared) {
       if (!isArtifactPattern(path)) {
         this.#skip(path, 'it is not a pattern of paths under the working directory');
         continue;
       }
-      const several = /[*?]/.test(path);
-      const fixed = several ? path.slice(0, path.search(/[^/]*[*?]/)) : '';
-      const nameOf = (found: string) => {
-        if (name === undefined) return found;
-        return several ? `${name}/${found.slice(fixed.replace(/^(\.\/)+/, '').length)}` : name;
-      };
-      const files = this.#take(new FileWalk().matching(cwd, path), nameOf);
+      const nameOf = (found: string) => (name === undefined ? found : renamed(found, path, name));
+      const files = this.#take(cwd, new FileWalk().matching(cwd, path), nameOf);
       if (files === 0) this.#send('missing', { path });
     }
     this.#send('done');
@@ -63,8 +67,8 @@ class Collector {
     return resolve(existsSync(home) ? home : '/', cwd);
   }
 
-  /** Collects files. Returns their number, including those that are not kept. */
-  #take(found: Generator<Found>, nameOf: (path: string) => string): number {
+  /** Collects the files that were found in `folder`. Returns their number, including those that are not kept. */
+  #take(folder: string, found: Generator<Found>, nameOf: (path: string) => string): number {
     let files = 0;
     try {
       for (const entry of found) {
@@ -72,12 +76,17 @@ class Collector {
         if ('reason' in entry) this.#skip(name, entry.reason);
         else {
           files += 1;
-          if (this.#names.has(name)) continue;
+          const file = resolve(folder, entry.path);
+          const holder = this.#names.get(name);
+          if (holder !== undefined) {
+            if (holder !== file) this.#skip(name, 'another artifact has this name');
+            continue;
+          }
           if (this.#names.size === this.#task.maxFiles) {
             this.#skip(name, `only the first ${this.#task.maxFiles} files are kept`);
             break;
           }
-          this.#names.add(name);
+          this.#names.set(name, file);
           this.#copy(name, entry.open);
         }
       }

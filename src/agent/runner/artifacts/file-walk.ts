@@ -25,10 +25,10 @@ export class FileWalk {
 
   /** Yields the files below `cwd` that a pattern matches. */
   *matching(cwd: string, pattern: string): Generator<Found> {
-    const relativePattern = pattern.replace(/\/$/, '').replace(/^(\.\/)+/, '');
-    const segments = relativePattern.split('/');
-    const isWanted = (path: string) => matchesPath(relativePattern, path) || matchesPath(`${relativePattern}/**`, path);
-    const leadsOn = (path: string) => mayLeadTo(segments, path.split('/')) || isWanted(path);
+    const patterns = withoutFolders(pattern.replace(/\/$/, '').replace(/^(\.\/)+/, ''));
+    const segments = patterns.map((one) => one.split('/'));
+    const isWanted = (path: string) => patterns.some((one) => matchesPath(one, path) || matchesPath(`${one}/**`, path));
+    const leadsOn = (path: string) => segments.some((some) => mayLeadTo(some, path.split('/'))) || isWanted(path);
     for (const found of this.#inFolder(cwd, leadsOn)) if (isWanted(found.path)) yield found;
   }
 
@@ -90,6 +90,21 @@ export class FileWalk {
     }
     return names.sort(Buffer.compare);
   }
+}
+
+/** Number of segments `**` of a pattern that may stand for no folder. Each one doubles the patterns. */
+const MAX_ABSENT = 4;
+
+/** Returns the pattern, and all patterns in which a segment `**` stands for no folder: as in a shell, `a/**` + `/b` also matches `a/b`. */
+function withoutFolders(pattern: string): string[] {
+  let patterns = [pattern.split('/')];
+  for (let at = patterns[0]?.length ?? 0, left = MAX_ABSENT; at >= 0 && left > 0; at -= 1) {
+    // The last segment `**` stands for the files.
+    if (patterns[0]?.[at] !== '**' || at === patterns[0].length - 1) continue;
+    patterns = patterns.flatMap((segments) => [segments, segments.toSpliced(at, 1)]);
+    left -= 1;
+  }
+  return patterns.map((segments) => segments.join('/'));
 }
 
 /** Whether a directory may hold, at some depth, a file that a pattern of these segments matches. */

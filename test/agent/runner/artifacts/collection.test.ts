@@ -139,6 +139,38 @@ describe('declared paths', () => {
     expect(ended.status).toBe('succeeded');
   });
 
+  test('with ** also match without a folder in its place', async () => {
+    const declared = [{ path: '**/*.txt' }, { path: 'a/**/**/b.log' }, { path: 'c/**' }];
+    const script = 'mkdir -p a/x/y c; touch 1.txt a/2.txt a/x/y/3.txt a/b.log a/x/b.log a/x/y/b.log c/d; touch no.log';
+    const { files } = await run(script, { declared });
+    const logs = ['a/b.log', 'a/x/b.log', 'a/x/y/b.log'];
+    expect(Object.keys(files).sort()).toEqual(['1.txt', 'a/2.txt', 'a/x/y/3.txt', ...logs, 'c/d'].sort());
+  });
+
+  test('that are folders keep all files under the requested name; two files of one name are reported', async () => {
+    const declared = [
+      { path: 'logs/', name: 'all' },
+      { path: 'a', name: 'x' },
+      { path: 'b', name: 'x' },
+      { path: '*', name: 'again' },
+      { path: 'again', name: 'again/a' },
+    ];
+    const script =
+      'mkdir -p logs/sub; printf 1 > logs/l; printf 2 > logs/sub/m; printf a > a; printf b > b; printf c > again';
+    const { files, skipped } = await run(script, { declared });
+    expect(files).toEqual({
+      'all/l': '1',
+      'all/sub/m': '2',
+      x: 'a',
+      'again/a': 'a',
+      'again/again': 'c',
+      'again/b': 'b',
+      'again/logs/l': '1',
+      'again/logs/sub/m': '2',
+    });
+    expect(skipped).toEqual({ x: 'another artifact has this name', 'again/a': 'another artifact has this name' });
+  });
+
   test('turn a success into artifact_missing with if_missing: fail, and leave every other end unchanged', async () => {
     const declared = [{ path: 'dist/*', if_missing: 'fail' as const }];
     const missing = await run('true', { declared });
