@@ -35,12 +35,21 @@ export function errorHandler(logger: Logger) {
 }
 
 /**
- * Reads and discards the rest of a refused body, within the time limit of requests. Otherwise the framework would close the connection, and a
- * client that is still sending would get a broken pipe instead of the answer (RFC 9112, section 9.6).
+ * Reads and discards the rest of a refused body, within the time limit of requests, before the connection is closed. Otherwise a client that is
+ * still sending would get a broken pipe instead of the answer (RFC 9112, section 9.6).
  */
-function readToEnd(request: FastifyRequest, reply: FastifyReply): void {
+function readToEnd({ raw: request }: FastifyRequest, reply: FastifyReply): void {
+  const { raw: response } = reply;
   reply.removeHeader('connection');
-  request.raw.resume();
+  request.resume();
+  if (request.complete || response.shouldKeepAlive) return;
+  // The client does not keep the connection: Node would close it behind the answer.
+  response.shouldKeepAlive = true;
+  const close = (): void => void request.socket.end();
+  request.once('end', () => {
+    if (response.writableFinished) close();
+    else response.once('finish', close);
+  });
 }
 
 /** Returns the headers that tell a client whether and when to try again. `undefined`: a retry cannot help. */

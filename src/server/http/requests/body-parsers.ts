@@ -27,7 +27,7 @@ export function useJsonBodies(app: Parsers, bounds: JsonBounds): void {
   });
   app.addContentTypeParser('*', (request, _payload, done: Done) => {
     if (isEmpty(request)) done(null, undefined);
-    else done(new Problem(415, 'The body must be application/json.', { headers: { connection: 'close' } }));
+    else done(new Problem(415, 'The body must be application/json.'));
   });
 }
 
@@ -52,7 +52,7 @@ export function useOctetBodies(app: Parsers): void {
   });
   app.addContentTypeParser('*', (request, _payload, done: Done) => {
     if (isEmpty(request)) done(null, undefined);
-    else done(new Problem(415, 'The body must be application/octet-stream.', { headers: { connection: 'close' } }));
+    else done(new Problem(415, 'The body must be application/octet-stream.'));
   });
 }
 

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { StoreUnavailableError } from '../../../../src/store/store.ts';
-import { httpFixture, MACHINE } from '../http-fixture.ts';
+import { ADMIN_KEY, httpFixture, MACHINE } from '../http-fixture.ts';
 
 const EXECUTIONS = `/v1/machines/${MACHINE}/executions`;
 
@@ -158,3 +160,35 @@ test.each(['gzip', 'br', 'x-unknown'])('a body with Content-Encoding %s gets 415
   const plain = { 'content-encoding': 'identity' };
   expect((await http.call('POST', EXECUTIONS, { body: { command: ['true'] }, headers: plain })).status).toBe(200);
 });
+
+test.each([
+  ['1.1', ADMIN_KEY, 'application/json', 413],
+  ['1.0', ADMIN_KEY, 'application/json', 413],
+  ['1.1', ADMIN_KEY, 'text/plain', 415],
+  ['1.1', 'xpk_wrong', 'application/json', 401],
+])(
+  'a client of HTTP/%s that closes its connection and sends 17 MB with the key %s as %s gets the %i',
+  async (version, key, type, status) => {
+    await using http = await httpFixture();
+    const { hostname, port } = new URL(await http.listen());
+    const socket = connect(Number(port), hostname);
+    const received: Buffer[] = [];
+    socket.on('data', (bytes) => received.push(bytes));
+    const ended = once(socket, 'end');
+    const body = Buffer.alloc(17_000_000, 0x20);
+    const head = [
+      `POST ${EXECUTIONS} HTTP/${version}`,
+      'Host: x',
+      'Connection: close',
+      `x-api-key: ${key}`,
+      `Content-Type: ${type}`,
+      `Content-Length: ${body.length}`,
+    ];
+    socket.write(`${head.join('\r\n')}\r\n\r\n`);
+    socket.write(body);
+    await ended;
+    socket.destroy();
+    const text = Buffer.concat(received).toString();
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  },
+);
