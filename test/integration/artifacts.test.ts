@@ -61,6 +61,11 @@ test('artifacts ls lists, get prints and rm deletes an artifact', async () => {
   expect(readFileSync(join(home, 'only.txt'), 'utf8')).toBe('kept');
   expect((await cli('artifacts', 'rm', 'dm-test', id)).stdout).toBe('Deleted "only.txt".\n');
   expect((await cli('artifacts', 'get', 'dm-test', id)).code).toBe(1);
+  const [none = ''] = (await cli('exec', 'dm-test', '-d', '--', 'true')).stdout.split('\n');
+  const nothing = await cli('artifacts', 'get', 'dm-test', '--execution', none, '--directory', home);
+  expect([nothing.code, nothing.stderr]).toEqual([0, 'The execution has no artifacts.\n']);
+  const unknown = await cli('artifacts', 'get', 'dm-test', '--execution', 'ex-none', '--directory', home);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('no such execution')]);
 });
 
 test('an artifact arrives complete and once, although link and server are killed during its transfer', async () => {

@@ -49,7 +49,13 @@ function get(): Command {
       }
       const client = clientOf(flags).machine(machine);
       if (id === undefined) {
-        for (const path of await downloadAll(client, flags.execution ?? '', flags.directory)) tellSaved(path);
+        const executionId = flags.execution ?? '';
+        const paths = await downloadAll(client, executionId, flags.directory);
+        for (const path of paths) tellSaved(path);
+        if (paths.length > 0) return;
+        // An execution that does not exist is an error.
+        await client.execution(executionId).get();
+        printError('The execution has no artifacts.\n');
         return;
       }
       const artifact = await client.artifacts.get(id);

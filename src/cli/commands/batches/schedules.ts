@@ -66,6 +66,9 @@ function create(): Command {
       const client = clientOf(flags);
       const selector = await selectorOf(client, flags);
       if (selector === undefined) throw new CliError('Name the machines with --label or --machine.', { exitCode: 2 });
+      if ((flags.cron === undefined) === (flags.every === undefined)) {
+        throw new CliError('Give the times with either --cron or --every.', { exitCode: 2 });
+      }
       const made = await client.schedules.create({ ...fieldsOf(flags), selector, command: argv });
       if (flags.json) printJson(made);
       else print(`${made.schedule_id} is created: ${dueText(made)}.\n`);

@@ -67,7 +67,7 @@ test('runs shows the outcome of each tick', async () => {
 test.each([
   [2, ['create', '--cron', '@daily', '--', 'true'], 'Name the machines with --label or --machine'],
   [2, ['create', '--machine', 'dm-test', '--label', 'a=b', '--every', '5m', '--', 'true'], 'cannot be used together'],
-  [1, ['create', '--machine', 'dm-test', '--', 'true'], 'cron'],
+  [2, ['create', '--machine', 'dm-test', '--', 'true'], 'either --cron or --every'],
   [1, ['create', '--machine', 'dm-test', '--cron', 'soon', '--', 'true'], 'not a cron expression of five fields'],
   [1, ['pause', 'sched-none'], 'no such schedule.\nList what exists with "execplane schedules ls"'],
 ])('exits with %d for %j', async (code, args, message) => {
