@@ -50,13 +50,16 @@ export async function report(execution: Execution, handle: ExecutionHandle): Pro
 function headline(execution: Execution): string {
   if (execution.status === 'wake_in_progress')
     return 'Waiting: the machine is offline. The command starts when it is back.';
-  if (execution.status === 'queued') return 'Waiting: the machine is busy with other commands.';
+  if (execution.status === 'queued') return 'Waiting: the command has not started yet.';
   if (!hasEnded(execution)) {
     return 'Still running. Check it again with get_execution or read_output, send input with write_stdin, or end it with cancel_execution.';
   }
   if (execution.status === 'succeeded') return 'Succeeded, exit code 0.';
   const { exit_code: exitCode, error_message: message, error_code: code } = execution;
-  return exitCode === undefined ? `${execution.status}: ${message ?? code}` : `Failed, exit code ${exitCode}.`;
+  if (exitCode === undefined) return `${execution.status}: ${message ?? code}`;
+  return code === 'nonzero_exit'
+    ? `Failed, exit code ${exitCode}.`
+    : `${execution.status}, exit code ${exitCode}: ${message}`;
 }
 
 async function excerpt(execution: Execution, handle: ExecutionHandle, stream: 'stdout' | 'stderr'): Promise<string> {

@@ -24,10 +24,10 @@ export function addExecutionTools(server: McpServer, client: Execplane): void {
       },
       annotations: { readOnlyHint: true },
     },
-    ({ machine_id: machine, execution_id: id, wait_seconds: seconds }) =>
+    ({ machine_id: machine, execution_id: id, wait_seconds: seconds }, { signal }) =>
       answered(async () => {
         const handle = (await machineOf(client, machine)).execution(id);
-        return report(await within(handle, seconds), handle);
+        return report(await within(handle, seconds, signal), handle);
       }),
   );
   server.registerTool(
@@ -95,7 +95,7 @@ function addRunCommand(server: McpServer, client: Execplane): void {
         wait_seconds: z.number().min(0).max(MAX_WAIT_S).default(30).describe('How many seconds to wait for its end.'),
       },
     },
-    (input) =>
+    (input, { signal }) =>
       answered(async () => {
         const { machine_id: machine, command, stdin, cwd, env, timeout_seconds: timeout } = input;
         const target = await machineOf(client, machine);
@@ -106,17 +106,17 @@ function addRunCommand(server: McpServer, client: Execplane): void {
           ...(timeout === undefined ? {} : { timeoutMs: Math.ceil(timeout * 1000) }),
         });
         if (input.keep_stdin_open && stdin !== undefined) await handle.writeStdin(new TextEncoder().encode(stdin));
-        return report(await within(handle, input.wait_seconds), handle);
+        return report(await within(handle, input.wait_seconds, signal), handle);
       }),
   );
 }
 
-/** Returns the execution once it has ended, or its state after the wait. */
-async function within(handle: ExecutionHandle, seconds: number): Promise<Execution> {
+/** Returns the execution once it has ended, or its state after the wait. `signal` aborts when the host cancels the call or disconnects. */
+async function within(handle: ExecutionHandle, seconds: number, signal: AbortSignal): Promise<Execution> {
   const until = performance.now() + seconds * 1000;
   for (;;) {
     const waitMs = Math.max(0, Math.min(55_000, Math.ceil(until - performance.now())));
-    const execution = await handle.get({ waitMs });
+    const execution = await handle.get({ waitMs, signal });
     if (hasEnded(execution) || performance.now() >= until) return execution;
   }
 }

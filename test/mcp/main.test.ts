@@ -80,6 +80,8 @@ describe.each(Object.keys(TRANSPORTS))('%s', (transport) => {
     const ran = await host.call('run_command', { ...MACHINE, command: ['sh', path, 'you'] });
     expect(ran.text).toMatch(/^Failed, exit code 3\.\n.*\n--- stdout \(7 bytes\)\nto you\n$/);
     expect(ran.isError).toBe(false);
+    const absent = await host.call('run_command', { ...MACHINE, command: ['no-such-command'] });
+    expect(absent.text).toMatch(/^failed, exit code 127: .*no-such-command/);
     expect((await host.call('read_file', { ...MACHINE, path, offset: 5, length: 4 })).text).toBe(
       '"to \n[bytes 5 to 9 of 21]',
     );
@@ -258,4 +260,26 @@ test('MCP over HTTP needs a key, and serves only POST', async () => {
   const { status, headers: told } = refused;
   expect([status, told.get('allow'), told.get('x-should-retry')]).toEqual([405, 'POST', 'false']);
   expect(await refused.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 });
+});
+
+test('a wait over HTTP ends when its client disconnects', async () => {
+  const url = (path: string) => new URL(path, deployment.server.url);
+  const headers = {
+    authorization: `Bearer ${deployment.server.key}`,
+    accept: 'application/json, text/event-stream',
+    'content-type': 'application/json',
+  };
+  const openRequests = async () => {
+    const metrics = await (await fetch(url('/metrics'), { headers })).text();
+    return Number(/^execplane_open_requests (\d+)/m.exec(metrics)?.[1]);
+  };
+  await expect.poll(openRequests, { timeout: 60_000 }).toBe(0);
+  const call = { name: 'run_command', arguments: { ...MACHINE, command: ['sleep', '300'], wait_seconds: 300 } };
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: call });
+  const leave = new AbortController();
+  const answer = expect(fetch(url('/mcp'), { method: 'POST', headers, body, signal: leave.signal })).rejects.toThrow();
+  await expect.poll(openRequests, { timeout: 20_000 }).toBe(1);
+  leave.abort();
+  await answer;
+  await expect.poll(openRequests, { timeout: 20_000 }).toBe(0);
 });
