@@ -67,7 +67,9 @@ exec stat -c '${FORMAT}' "$p"`;
 
 /** Entries end with a line break and NUL: names may contain any other separator. */
 export const LIST = `${PATH}
-cd "$p" || exit 1
+[ -e "$p" ] || { echo 'No such file or directory' >&2; exit 1; }
+[ -d "$p" ] || { echo 'Not a directory' >&2; exit 1; }
+cd "$p" 2>/dev/null || { echo 'Permission denied' >&2; exit 1; }
 for f in * .[!.]* ..?*; do
   if [ -e "$f" ] || [ -L "$f" ]; then stat -c '${FORMAT}' "./$f" && printf '\\000'; fi
 done`;

@@ -88,7 +88,8 @@ test.each([
   ['write', () => files.write('/nowhere/file', 'x'), '/nowhere/file: '],
   ['write', () => files.write(dir, 'x'), 'Is a directory'],
   ['stat', () => files.stat('/nowhere/file'), 'No such file or directory'],
-  ['list', () => files.list('/nowhere'), '/nowhere: '],
+  ['list', () => files.list('/nowhere'), '/nowhere: No such file or directory'],
+  ['list', () => files.list('/etc/passwd'), '/etc/passwd: Not a directory'],
   ['remove', () => files.remove('/nowhere/file'), 'No such file or directory'],
 ])('the error of %s says what is wrong', async (_what, act, message) => {
   const error = await act().catch((thrown: unknown) => thrown);
