@@ -1,4 +1,5 @@
 /** Turns errors into answers with status, headers and body, and logs them. Nothing else does. */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { API_ERRORS, ApiError } from '../../../core/errors.ts';
@@ -42,7 +43,7 @@ function readToEnd({ raw: request }: FastifyRequest, reply: FastifyReply): void 
   const { raw: response } = reply;
   reply.removeHeader('connection');
   request.resume();
-  if (request.complete || response.shouldKeepAlive) return;
+  if (!hasBody(request) || request.complete || response.shouldKeepAlive) return;
   // The client does not keep the connection: Node would close it behind the answer.
   response.shouldKeepAlive = true;
   const close = (): void => void request.socket.end();
@@ -50,6 +51,10 @@ function readToEnd({ raw: request }: FastifyRequest, reply: FastifyReply): void 
     if (response.writableFinished) close();
     else response.once('finish', close);
   });
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
 /** Returns the headers that tell a client whether and when to try again. `undefined`: a retry cannot help. */
