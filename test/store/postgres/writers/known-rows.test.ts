@@ -1,6 +1,8 @@
 /** Rows that a writer decides on without reading them again: a change of another writer is never missed. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Connection } from '../../../../src/store/postgres/connections/connection.ts';
+import { StatementGroup } from '../../../../src/store/postgres/connections/statement-group.ts';
 import { openPostgresStore } from '../../../../src/store/postgres/store.ts';
 import { Batch } from '../../../../src/store/postgres/writers/batch.ts';
 import { KnownRows } from '../../../../src/store/postgres/writers/known-rows.ts';
@@ -94,6 +96,24 @@ test('keys of executions rise in the order of their creation, whichever server c
   const ids = rows.map(({ name }) => name).filter((name) => created.includes(name));
   const onOther = (id: string) => id.includes('on-other');
   expect(ids).toEqual([...created.filter((id) => !onOther(id)), ...created.filter(onOther)]);
+});
+
+test('an audit entry needs no rows, and leaves those that are known to the writes beside and after it', async () => {
+  const sent: string[] = [];
+  const send = pg.Client.prototype.query as (this: pg.Client, ...parameters: unknown[]) => unknown;
+  vi.spyOn(pg.Client.prototype, 'query').mockImplementation(function (this: pg.Client, ...parameters: unknown[]) {
+    const [group] = parameters;
+    if (group instanceof StatementGroup) sent.push(...group.statements.map(({ name = '' }) => name));
+    return send.apply(this, parameters);
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const entry = { at: T0, actor: 'admin', source: '', action: 'execution.create', resource: 'x', outcome: '200' };
+  await store.appendAudit({ entry });
+  await bench.dispatched();
+  await Promise.all([bench.dispatched(), store.appendAudit({ entry, withinMs: 0 }), bench.dispatched()]);
+  expect(sent).toContain('append-audit');
+  expect(sent).toContain('insert-executions-1');
+  expect(sent).not.toContain('lock-machines');
 });
 
 describe('the rows that are known', () => {
