@@ -1,7 +1,9 @@
 /** Three real servers on one PostgreSQL: answers if a server dies, stops, or is not connected to the machine. */
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Execplane } from '../../src/client/main.ts';
 import type { WireExecution } from '../helpers/client.ts';
 import { TestCluster } from '../helpers/cluster.ts';
 import { baseEnv, MAIN } from '../helpers/harness.ts';
@@ -102,6 +104,29 @@ test('a command whose server is killed keeps running, once, and its user sees on
   expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(1);
   await cluster.server(owner).restart();
 });
+
+test('a large stdin and a large output are exact through all servers, although the server of the machine is killed meanwhile', async () => {
+  const bytes = randomBytes(12_000_000);
+  const client = new Execplane({ url: cluster.balancer.url, apiKey: cluster.server(0).key });
+  const handle = await client.machine('dm-two').start(['cat'], { output: 'stream' });
+  const writer = handle.stdin.getWriter();
+  const written = writer.write(bytes).then(() => writer.close());
+  const owner = await ownerOf('dm-two');
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  let killed = false;
+  for await (const piece of handle.stdout) {
+    pieces.push(piece);
+    size += piece.length;
+    if (killed || size < 5_000_000) continue;
+    killed = true;
+    await cluster.server(owner).kill();
+  }
+  await written;
+  expect([size, Buffer.concat(pieces).equals(bytes)]).toEqual([bytes.length, true]);
+  expect(await handle.result).toMatchObject({ status: 'succeeded', exitCode: 0 });
+  await cluster.server(owner).restart();
+}, 120_000);
 
 test('another server continues a batch whose server is killed, and each of its commands runs once', async () => {
   const starts = join(cluster.dir, 'batch-starts');
