@@ -63,8 +63,8 @@ function prepare(db: Database) {
     runs: db.prepare<[string, number, number], RunRow>(
       `${SELECT_RUN} WHERE s.schedule_id = ? AND r.run < ? ORDER BY r.run DESC LIMIT ?`,
     ),
-    open: db.prepare<[number], RunRow>(
-      `${SELECT_RUN} WHERE r.outcome IN ('starting', 'queued') ORDER BY r.run LIMIT ?`,
+    open: db.prepare<[number, number], RunRow>(
+      `${SELECT_RUN} WHERE r.outcome IN ('starting', 'queued') AND r.run > ? ORDER BY r.run LIMIT ?`,
     ),
     lastBatch: db.prepare<[string], string>(`SELECT (${LAST_BATCH}) FROM schedules s WHERE s.schedule_id = ?`).pluck(),
   };
@@ -143,7 +143,7 @@ class ScheduleTable {
 export function scheduleMethods(context: Context): ScheduleStore {
   const { write } = context;
   const table = new ScheduleTable(context);
-  const { list, listOf, due, nextAt, runs, open, lastBatch } = table.statements;
+  const { list, listOf, due, nextAt, moveOn, runs, open, lastBatch } = table.statements;
   return {
     createSchedule: (p) => write(() => table.create(p), p.schedule.sealedRequest.length),
     getSchedule: ({ scheduleId }) => read(() => table.found(scheduleId)),
@@ -160,7 +160,9 @@ export function scheduleMethods(context: Context): ScheduleStore {
     decideRun: (p) => write(() => table.decide(p)),
     listRuns: ({ scheduleId, limit, after = NEWEST }) =>
       read(() => toPage(runs.all(scheduleId, after, limit + 1), limit, (row) => row.run, toRun)),
-    listOpenRuns: ({ limit }) => read(() => open.all(limit).map(toRun)),
+    moveNextTick: ({ scheduleId, from, to }) => write(() => void moveOn.run(to, scheduleId, from)),
+    listOpenRuns: ({ limit, after = 0 }) =>
+      read(() => toPage(open.all(after, limit + 1), limit, (row) => row.run, toRun)),
     lastBatchOf: ({ scheduleId }) => read(() => lastBatch.get(scheduleId) ?? undefined),
   };
 }

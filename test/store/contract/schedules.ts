@@ -108,7 +108,9 @@ export function describeSchedules(open: OpenStore): void {
       const { store } = bench();
       await create('sched-1');
       await begin({ nextAt: DUE + 1 });
-      expect(await store.listOpenRuns({ limit: 5 })).toMatchObject([{ scheduleId: 'sched-1', outcome: 'starting' }]);
+      expect((await store.listOpenRuns({ limit: 5 })).items).toMatchObject([
+        { scheduleId: 'sched-1', outcome: 'starting' },
+      ]);
       expect(await decide('started', { batchId: 'batch-1' })).toBe('decided');
       expect(await decide('started', { batchId: 'batch-2' })).toBe('stale');
       expect(await store.lastBatchOf({ scheduleId: 'sched-1' })).toBe('batch-1');
@@ -116,11 +118,34 @@ export function describeSchedules(open: OpenStore): void {
       await begin({ dueAt: DUE + 1, nextAt: NOW, outcome: 'queued' });
       expect(await due()).toMatchObject([{ dueAt: NOW, queued: true }]);
       await decide('skipped', { dueAt: DUE + 1, reason: 'paused' });
-      expect(await store.listOpenRuns({ limit: 5 })).toEqual([]);
+      expect(await store.listOpenRuns({ limit: 5 })).toEqual({ items: [] });
       expect(await runs()).toEqual([
         { scheduleId: 'sched-1', dueAt: DUE + 1, decidedAt: NOW + 1, outcome: 'skipped', reason: 'paused' },
         { scheduleId: 'sched-1', dueAt: DUE, decidedAt: NOW + 1, outcome: 'started', batchId: 'batch-1' },
       ]);
+    });
+
+    it('list their open runs page by page, oldest first', async () => {
+      const { store } = bench();
+      for (const id of ['sched-1', 'sched-2', 'sched-3']) {
+        await create(id);
+        const run = { scheduleId: id, dueAt: DUE, decidedAt: NOW, outcome: 'queued' } as const;
+        await store.beginRun({ run, nextAt: NOW, keep: 2 });
+      }
+      const first = await store.listOpenRuns({ limit: 2 });
+      expect(first.items).toMatchObject([{ scheduleId: 'sched-1' }, { scheduleId: 'sched-2' }]);
+      const rest = await store.listOpenRuns({ limit: 2, after: Number(first.next) });
+      expect(rest).toMatchObject({ items: [{ scheduleId: 'sched-3' }] });
+      expect(rest).not.toHaveProperty('next');
+    });
+
+    it('have another next tick, unless they have changed', async () => {
+      const { store } = bench();
+      await create('sched-1');
+      await store.moveNextTick({ scheduleId: 'sched-1', from: DUE + 1, to: DUE - 5 });
+      expect(await store.nextScheduleAt()).toBe(DUE);
+      await store.moveNextTick({ scheduleId: 'sched-1', from: DUE, to: DUE - 5 });
+      expect(await store.nextScheduleAt()).toBe(DUE - 5);
     });
 
     it('keep their newest runs, and the open ones', async () => {

@@ -21,7 +21,7 @@ export class TimingError extends Error {
 export function nextTick(timing: Timing, p: { anchor: number; after: number }): number | undefined {
   if ('everyMs' in timing) {
     const passed = Math.floor((p.after - p.anchor) / timing.everyMs);
-    return p.anchor + Math.max(0, passed + 1) * timing.everyMs;
+    return p.anchor + (passed + 1) * timing.everyMs;
   }
   return cronOf(timing).nextRun(new Date(p.after))?.getTime();
 }

@@ -12,6 +12,7 @@ const DUE = `SELECT ${COLUMNS}, (${LAST_BATCH}) AS last_batch, (EXISTS (SELECT 1
   FROM schedules s WHERE s.next_at <= $1 ORDER BY s.next_at LIMIT $2`;
 const SELECT_RUN = `SELECT r.id AS run, s.public_id AS schedule_id, r.due_at, r.decided_at, r.outcome, r.reason,
   r.batch_public_id AS batch_id FROM schedule_runs r JOIN schedules s ON s.id = r.schedule_id`;
+const MOVE_ON = 'UPDATE schedules SET next_at = $1 WHERE public_id = $2 AND next_at = $3';
 const INSERT_RUN = `INSERT INTO schedule_runs (schedule_id, due_at, decided_at, outcome, reason)
   SELECT id, $2, $3, $4, $5 FROM schedules WHERE public_id = $1 ON CONFLICT DO NOTHING`;
 const FORGET = `DELETE FROM schedule_runs WHERE schedule_id = (SELECT id FROM schedules WHERE public_id = $1)
@@ -37,8 +38,7 @@ export function scheduleMethods({ read, transactions }: ScheduleDatabase): Sched
     beginRun: ({ run, nextAt, keep }) =>
       transactions.run(async (connection) => {
         const { scheduleId, dueAt, decidedAt, outcome, reason } = run;
-        const text = 'UPDATE schedules SET next_at = $1 WHERE public_id = $2 AND next_at = $3';
-        const { count } = await connection.run({ text, values: [nextAt, scheduleId, dueAt] });
+        const { count } = await connection.run({ text: MOVE_ON, values: [nextAt, scheduleId, dueAt] });
         if (count === 0) return 'stale';
         const taken = await connection.run({
           text: INSERT_RUN,
@@ -60,9 +60,14 @@ export function scheduleMethods({ read, transactions }: ScheduleDatabase): Sched
       const rows = await read<RunRow>({ text, values: [scheduleId, after, limit + 1] });
       return toPage(rows, limit, (row) => row.run, toRun);
     },
-    async listOpenRuns({ limit }) {
-      const text = `${SELECT_RUN} WHERE r.outcome IN ('starting', 'queued') ORDER BY r.id LIMIT $1`;
-      return (await read<RunRow>({ text, values: [limit] })).map(toRun);
+    moveNextTick: ({ scheduleId, from, to }) =>
+      transactions.run(async (connection) => {
+        await connection.run({ text: MOVE_ON, values: [to, scheduleId, from] });
+      }),
+    async listOpenRuns({ limit, after = 0 }) {
+      const text = `${SELECT_RUN} WHERE r.outcome IN ('starting', 'queued') AND r.id > $1 ORDER BY r.id LIMIT $2`;
+      const rows = await read<RunRow>({ text, values: [after, limit + 1] });
+      return toPage(rows, limit, (row) => row.run, toRun);
     },
     async lastBatchOf({ scheduleId }) {
       const text = `SELECT (${LAST_BATCH}) AS batch FROM schedules s WHERE s.public_id = $1`;

@@ -95,8 +95,10 @@ export interface ScheduleStore {
   }): Promise<'decided' | 'stale'>;
   /** Newest first. */
   listRuns(p: { scheduleId: string } & PageRequest): Promise<Page<ScheduleRun>>;
+  /** Changes the time of the next tick, unless the schedule has changed. */
+  moveNextTick(p: { scheduleId: string; from: number; to: number }): Promise<void>;
   /** Runs that are starting, or queued; oldest first. */
-  listOpenRuns(p: { limit: number }): Promise<ScheduleRun[]>;
+  listOpenRuns(p: PageRequest): Promise<Page<ScheduleRun>>;
   /** The batch that it started last. */
   lastBatchOf(p: { scheduleId: string }): Promise<string | undefined>;
 }

@@ -91,6 +91,10 @@ test('an interval counts from its anchor, also after missed ticks', () => {
   expect(nextTick(timing, { anchor: 1000, after: 10 * 60_000 })).toBe(601_000);
 });
 
+test('an interval that was counted from a clock that was ahead has ticks before its anchor', () => {
+  expect(nextTick({ everyMs: 60_000 }, { anchor: 1_000_000, after: 100_000 })).toBe(160_000);
+});
+
 test('a date that does not exist is never due', () => {
   expect(ticks({ cron: '0 0 30 2 *', timeZone: 'UTC' }, '2026-01-01T00:00Z')).toEqual([]);
 });
