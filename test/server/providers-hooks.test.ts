@@ -31,10 +31,13 @@ function request(): ProviderRequest {
   };
 }
 
-function run(script: string, p: { timeoutMs?: number; signal?: AbortSignal; request?: ProviderRequest } = {}) {
+function run(
+  script: string,
+  p: { timeoutMs?: number; signal?: AbortSignal; request?: ProviderRequest; env?: Record<string, string> } = {},
+) {
   const hook = {
     command: ['/bin/sh', '-c', script],
-    env: { PATH: '/usr/bin:/bin', ONLY: 'this' },
+    env: { PATH: '/usr/bin:/bin', ONLY: 'this', ...p.env },
     timeoutMs: p.timeoutMs ?? 30_000,
   };
   return runCommandHook(hook, p.request ?? request(), p.signal ?? LIVING);
@@ -214,6 +217,16 @@ test('the join token is in no error of a hook, whether the hook echoes the reque
   for (const answer of answers) expect(JSON.stringify(answer)).not.toMatch(/xpj_|01234|56789/);
   expect(answers[0]).toMatchObject({ message: expect.stringContaining('"join_token":"(join token)"') });
   expect(answers[2]).toMatchObject({ message: '(join token)' });
+});
+
+test('the secrets in the environment of a hook are in no error, and the other settings are', async () => {
+  const env = { CLOUD_TOKEN: 'hc-0123456789', db_password: 'hunter2hunter2', API_KEY: 'short', ZONE: 'zone-of-tests' };
+  const script = 'set -x; curl="$CLOUD_TOKEN$db_password $API_KEY"; echo "in $ZONE" >&2';
+  const answer = await run(`${script}; exit 1`, { env });
+  expect(answer).toMatchObject({ message: expect.stringContaining('(CLOUD_TOKEN)(db_password) short') });
+  expect(answer).toMatchObject({ message: expect.stringContaining('in zone-of-tests') });
+  const told = await run('printf \'{"ok": false, "message": "no: %s", "retryable": false}\' "$CLOUD_TOKEN"', { env });
+  expect(told).toEqual({ ok: false, message: 'no: (CLOUD_TOKEN)', retryable: false });
 });
 
 test('an endpoint that hangs, floods or is missing is tried again', async () => {

@@ -47,9 +47,21 @@ function answerOf(answer: Static<typeof AnswerSchema>): ProviderAnswer {
   return failure(code === undefined ? message : `${code}: ${message}`, retryable);
 }
 
+/** Names of variables whose values are secrets, such as HCLOUD_TOKEN. */
+const SECRET_NAME = /TOKEN|SECRET|PASS|CREDENTIAL|KEY/i;
+/** Shorter values are no secrets, and may occur in any text. */
+const MIN_SECRET_CHARS = 8;
+
 /** Returns the text of a hook without the join token of its request. Errors of hooks are shown to all who may read the machine, and are logged. */
 export function withoutToken(text: string, { join_token: token }: ProviderRequest): string {
   return token === undefined ? text : text.replaceAll(token, '(join token)');
+}
+
+/** Returns the text of a hook without the secrets of its environment, for the same reason. */
+export function withoutSecrets(text: string, env: Readonly<Record<string, string>>): string {
+  return Object.entries(env)
+    .filter(([name, value]) => SECRET_NAME.test(name) && value.length >= MIN_SECRET_CHARS)
+    .reduce((cleaned, [name, value]) => cleaned.replaceAll(value, `(${name})`), text);
 }
 
 /** Returns a failure with a message of bounded length, on one line. */

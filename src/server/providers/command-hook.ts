@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProviderAnswer, ProviderRequest } from '../control/lifecycle/provider.ts';
-import { failure, MAX_ANSWER_BYTES, readAnswer, withoutToken } from './answer.ts';
+import { failure, MAX_ANSWER_BYTES, readAnswer, withoutSecrets, withoutToken } from './answer.ts';
 import { killAll, killTree } from './process-tree.ts';
 
 /** Exit code of a temporary failure (sysexits.h). */
@@ -55,10 +55,8 @@ export async function runCommandHook(
   if (cause === 'timed_out') return failure(`the hook did not answer within ${hook.timeoutMs} ms`, true);
   if (cause === 'flooded') return failure(`the hook printed more than ${MAX_ANSWER_BYTES} bytes`, true);
   if (cause === 'aborted') return failure('the server stops', true);
-  return answerOf(exit, {
-    stdout: withoutToken(output.stdout(), request),
-    stderr: withoutToken(output.stderr(), request),
-  });
+  const cleaned = (text: string): string => withoutSecrets(withoutToken(text, request), hook.env);
+  return answerOf(exit, { stdout: cleaned(output.stdout()), stderr: cleaned(output.stderr()) });
 }
 
 type Exit = { code: number | null; signal: NodeJS.Signals | null } | { error: Error };
