@@ -223,7 +223,8 @@ function answer(reply: FastifyReply, machine: Machine, status = isSettled(machin
 
 /** Refuses a body. An empty object is accepted, because some clients send it in place of no body. */
 function assertNoBody({ body }: FastifyRequest): void {
-  const isEmpty = body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0);
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const isEmpty = body === undefined || (isObject && Object.keys(body).length === 0);
   if (!isEmpty) throw invalid([{ location: 'body', message: 'must be empty' }]);
 }
 

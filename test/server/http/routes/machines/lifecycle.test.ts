@@ -157,6 +157,7 @@ test('a machine is accepted by its provider, changed, put to sleep, woken and re
     body: { status: { reason: 'sleep_requested' } },
   });
   expect(await http.call('POST', `${path}/sleep`, { body: { now: true } })).toMatchObject({ status: 422 });
+  expect(await http.call('POST', `${path}/sleep`, { body: [] })).toMatchObject({ status: 422 });
   expect(await http.call('DELETE', path)).toMatchObject({ status: 202, body: { status: { phase: 'destroying' } } });
   expect(await http.call('POST', `${path}/wake`)).toMatchObject({ status: 409, body: { error_code: 'INVALID_STATE' } });
   await settle(http, path, 'absent');
