@@ -5,6 +5,7 @@ import { percentile, say } from './rounds.ts';
 
 export interface MeasuredStore {
   store: Store;
+  size: { machines: number; executions: number };
   /** ms, by the name of the list. */
   times: Map<string, number[]>;
 }
@@ -22,12 +23,25 @@ export async function compareLists(
   }
 }
 
-async function timeLists({ store, times }: MeasuredStore): Promise<void> {
-  for (const [name, list] of Object.entries(listsOf({ limit: 50 }))) {
+async function timeLists({ store, size, times }: MeasuredStore): Promise<void> {
+  for (const [name, list] of pagesOf(size)) {
     const from = performance.now();
     await list(store);
     const own = times.get(name) ?? [];
     own.push(performance.now() - from);
     times.set(name, own);
   }
+}
+
+/** The first page of each list, and a page in the middle of those that grow with the database. */
+function pagesOf(size: MeasuredStore['size']): [name: string, list: (store: Store) => Promise<unknown>][] {
+  const middle = (lists: RegExp, rows: number) =>
+    Object.entries(listsOf({ limit: 50, after: rows / 2 }))
+      .filter(([name]) => lists.test(name))
+      .map(([name, list]): [string, typeof list] => [`${name}; in the middle`, list]);
+  return [
+    ...Object.entries(listsOf({ limit: 50 })),
+    ...middle(/^machines/, size.machines),
+    ...middle(/^(all executions|executions(?! of a batch)|audit)/, size.executions),
+  ];
 }

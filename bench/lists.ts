@@ -30,5 +30,5 @@ try {
 async function open(name: string, size: Size): Promise<MeasuredStore> {
   const path = join(directory, `${name}.db`);
   if (!existsSync(path)) await fillDatabase(path, size);
-  return { store: openSqliteStore({ path, now: 0 }), times: new Map() };
+  return { store: openSqliteStore({ path, now: 0 }), size, times: new Map() };
 }

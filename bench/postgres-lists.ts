@@ -31,5 +31,5 @@ async function open(size: Size): Promise<MeasuredStore> {
   const store = await openPostgresStore({ url, version: 'bench', now: () => 0 });
   stores.push(store);
   for (const statement of fillStatements(size)) await postgres.query(statement, url);
-  return { store, times: new Map() };
+  return { store, size, times: new Map() };
 }

@@ -13,6 +13,10 @@ const LABELS = [
   ],
 ];
 
+const SELECTED = LABELS.flatMap((labels) =>
+  (['queued', 'failed', 'succeeded'] as const).map((status) => ({ labels, status })),
+);
+
 /** One page of each list, by the name of the request. */
 export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Store) => Promise<unknown>>> => ({
   machines: (store) => store.listMachines(page),
@@ -38,6 +42,13 @@ export const listsOf = (page: PageRequest): Readonly<Record<string, (store: Stor
   ...combinations('all executions', LABELS, (store, labels) => store.listAllExecutions({ ...page, labels })),
   ...combinations('all executions of a key', LABELS, (store, labels) =>
     store.listAllExecutions({ ...page, machineIds: MACHINES, labels }),
+  ),
+  ...combinations('all executions', SELECTED, (store, selected) => store.listAllExecutions({ ...page, ...selected })),
+  ...combinations('all executions of a key', SELECTED, (store, selected) =>
+    store.listAllExecutions({ ...page, machineIds: MACHINES, ...selected }),
+  ),
+  ...combinations('all executions, since', LABELS, (store, labels) =>
+    store.listAllExecutions({ ...page, labels, since: 10 }),
   ),
   'all executions of many machines': (store) => store.listAllExecutions({ ...page, machineIds: MANY }),
   ...combinations('all executions of many machines', ['queued', 'failed', 'succeeded'] as const, (store, status) =>
