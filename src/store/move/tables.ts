@@ -72,7 +72,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
   {
     name: 'batches',
     key: ['id'],
-    added: ['replica_id'],
+    added: ['replica_id', 'tally_by'],
     sequence: 'identity',
   },
   {

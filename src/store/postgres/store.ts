@@ -3,7 +3,7 @@ import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditMethods } from './audit.ts';
-import { batchMethods } from './batches.ts';
+import { batchMethods } from './batches/batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import { clusterMethods } from './cluster.ts';
 import { type Context, Writers } from './context.ts';

@@ -17,23 +17,68 @@ export interface BatchRow {
   command: string | null;
   created_at: number;
   completed_at: number | null;
-  /** JSON: `counts` of a batch that has ended, so that a list need not count its machines. NULL: they are counted. */
+  /** JSON: `counts` of a batch that has ended. NULL: they follow from `tally`. */
   counts: string | null;
+  /** JSON: a Tally. NULL if `counts` is not. */
+  tally: string | null;
+  /** JSON: its unfinished executions by status. NULL if there is none, or if nobody asked. */
+  unfinished: string | null;
 }
 
-/** Number of machines of a batch in each state. */
-export interface BatchCountRow {
-  status: ExecutionStatus | 'pending';
-  count: number;
+/** The state of a machine of a batch. `unfinished`: its execution waits or runs. */
+type MemberState = 'pending' | 'unfinished' | ExecutionStatus;
+/** SQL: the state of a row of `batch_members`. */
+export const MEMBER_STATE = "coalesce(outcome, CASE WHEN execution_id IS NULL THEN 'pending' ELSE 'unfinished' END)";
+/** SQL conditions on a row of `batch_members`, as in its indexes. */
+export const IS_PENDING = 'outcome IS NULL AND execution_id IS NULL';
+export const IS_UNFINISHED = 'outcome IS NULL AND execution_id IS NOT NULL';
+
+/** Number of machines of a batch in each state. It is kept with the batch, so that a step does not read machines that have not changed. */
+export type Tally = Partial<Record<MemberState, number>>;
+
+/** Returns the tally of a running batch. */
+export function tallyOf(text: string | null): Tally {
+  return text === null ? {} : JSON_COLUMN.counts('tally', text);
 }
 
-/** Returns the batch of a row. `counted`: the counts of its machines, unless the row has them. */
-export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch {
+/** Returns the tally after machines have changed from the state `from` to each of `to`. */
+export function moveMembers(tally: Tally, from: MemberState, to: readonly MemberState[]): Tally {
+  const moved = { ...tally, [from]: (tally[from] ?? 0) - to.length };
+  for (const state of to) moved[state] = (moved[state] ?? 0) + 1;
+  return moved;
+}
+
+/** Returns the text of the column `tally`. NULL for one that an older server has made wrong: the machines are counted again. */
+export function tallyText(tally: Tally): string | null {
+  return Object.values(tally).some((count) => count < 0) ? null : countsText(tally);
+}
+
+/** Returns the text of the column `counts`. */
+export function countsText(counts: Tally): string {
+  return JSON.stringify(withoutZeros(counts));
+}
+
+function withoutZeros<Counts extends Tally>(counts: Counts): Counts {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0)) as Counts;
+}
+
+/** Returns the counts of a running batch: its tally, with its unfinished executions by their status. */
+function countsOf({ tally, unfinished }: BatchRow): Batch['counts'] {
+  const { unfinished: _, ...counts } = tallyOf(tally);
+  const statuses = unfinished === null ? {} : JSON_COLUMN.counts('unfinished', unfinished);
+  for (const [status, count] of Object.entries(statuses) as [ExecutionStatus, number][]) {
+    counts[status] = (counts[status] ?? 0) + count;
+  }
+  return withoutZeros(counts);
+}
+
+/** Returns the batch of a row. */
+export function toBatch(row: BatchRow): Batch {
   return {
     batchId: row.public_id,
     status: row.status as BatchStatus,
     ...(row.command === null ? {} : { command: JSON_COLUMN.strings('command', row.command) }),
-    counts: row.counts === null ? byStatus(counted) : JSON_COLUMN.counts('counts', row.counts),
+    counts: row.counts === null ? countsOf(row) : JSON_COLUMN.counts('counts', row.counts),
     maxConcurrency: row.max_concurrency,
     ...(row.max_failures === null ? {} : { maxFailures: row.max_failures }),
     createdBy: row.created_by,
@@ -42,22 +87,9 @@ export function toBatch(row: BatchRow, counted: readonly BatchCountRow[]): Batch
   };
 }
 
-/** Returns the column `counts` of a batch that has ended. */
-export function countsText(counted: readonly BatchCountRow[]): string {
-  return JSON.stringify(byStatus(counted));
-}
-
-function byStatus(counted: readonly BatchCountRow[]): Batch['counts'] {
-  return Object.fromEntries(counted.map(({ status, count }) => [status, count]));
-}
-
 /** The inputs of the decision on the next step of a batch. */
-export function progressOf(
-  row: BatchRow,
-  counts: readonly BatchCountRow[],
-  unfinished: number,
-): [BatchProgress, BatchLimits] {
-  const { pending = 0, succeeded = 0, failed = 0, expired = 0, cancelled: ended = 0 } = toBatch(row, counts).counts;
+export function progressOf(row: BatchRow, tally: Tally): [BatchProgress, BatchLimits] {
+  const { pending = 0, unfinished = 0, succeeded = 0, failed = 0, expired = 0, cancelled: ended = 0 } = tally;
   const limits = { maxConcurrency: row.max_concurrency, cancelled: row.cancelled === 1 };
   return [
     { pending, unfinished, succeeded, failed: failed + expired + ended },

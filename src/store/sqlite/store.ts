@@ -3,7 +3,7 @@ import type { Machine, Store } from '../store.ts';
 import { apiKeyMethods } from './api-keys.ts';
 import { artifactMethods } from './artifacts.ts';
 import { auditArchiveMethods, auditMethods } from './audit.ts';
-import { batchMethods } from './batches.ts';
+import { batchMethods } from './batches/batches.ts';
 import { callbackMethods } from './callbacks.ts';
 import type { Context } from './tables/context.ts';
 import { countMethods, maintenanceMethods } from './maintenance.ts';

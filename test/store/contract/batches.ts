@@ -19,10 +19,13 @@ export function describeBatches(open: OpenStore): void {
       };
       return batches().createBatch({ batch: { ...batch, maxConcurrency: 1, ...p }, now: T0 });
     };
-    const advance = async () => {
-      const step = await batches().advanceBatch({ batchId: BATCH, now: T0 + 5 });
-      if (step === undefined) throw new Error('no batch');
-      return step;
+    /** The next step, with the whole batch. */
+    const advance = async (p: { among?: string[] } = {}) => {
+      const step = await batches().advanceBatch({ batchId: BATCH, now: T0 + 5, ...p });
+      const batch = await batches().getBatch({ batchId: BATCH });
+      if (step === undefined || batch === undefined) throw new Error('no batch');
+      expect(batch).toMatchObject(step.batch);
+      return { ...step, batch };
     };
     /** Creates the waiting execution of a machine of the batch. */
     const make = async (position: number, machineId: string) => {
@@ -79,6 +82,44 @@ export function describeBatches(open: OpenStore): void {
       expect(await batches().listRunningBatches()).toEqual([]);
       const { items } = await batches().listBatchExecutions({ batchId: BATCH, limit: 9 });
       expect(items.map(({ executionId }) => executionId)).toEqual([first, second]);
+    });
+
+    it('are advanced for some executions without a look at the others', async () => {
+      await create({ maxConcurrency: 1 });
+      const first = await make(0, 'dm-two');
+      expect(await advance({ among: [] })).toMatchObject({ next: [], unfinished: [] });
+      await cancel('dm-two', first);
+      expect(await advance({ among: ['exec-none'] })).toMatchObject({ next: [] });
+      expect(await advance({ among: [first] })).toMatchObject({ next: [{ position: 1 }], unfinished: [] });
+      await batches().setBatchMember({ batchId: BATCH, position: 1, result: { outcome: 'failed' } });
+      expect(await advance({ among: [] })).toMatchObject({
+        batch: { status: 'failed', counts: { cancelled: 1, failed: 1 } },
+      });
+    });
+
+    it('do not take in an execution that runs', async () => {
+      await create({ maxConcurrency: 2 });
+      const [first, second] = [await make(0, 'dm-two'), await make(1, MACHINE)];
+      await cancel('dm-two', first);
+      expect(await advance({ among: [first, second] })).toMatchObject({
+        batch: { status: 'running', counts: { cancelled: 1, queued: 1 } },
+      });
+    });
+
+    it('count each machine in its present state, whatever has happened to it since the last step', async () => {
+      await create({ maxConcurrency: 2 });
+      const counts = async () => (await batches().getBatch({ batchId: BATCH }))?.counts;
+      const first = await make(0, 'dm-two');
+      expect(await counts()).toEqual({ wake_in_progress: 1, pending: 1 });
+      await advance();
+      expect(await counts()).toEqual({ wake_in_progress: 1, pending: 1 });
+      await cancel('dm-two', first);
+      await batches().setBatchMember({ batchId: BATCH, position: 1, result: { outcome: 'failed' } });
+      expect(await counts()).toEqual({ cancelled: 1, failed: 1 });
+      expect((await advance()).batch).toMatchObject({ status: 'failed', counts: { cancelled: 1, failed: 1 } });
+      expect((await batches().listBatches({ limit: 1 })).items).toMatchObject([
+        { counts: { cancelled: 1, failed: 1 } },
+      ]);
     });
 
     it('cancel the rest after one failure too many', async () => {

@@ -49,6 +49,41 @@ describe('a batch', () => {
     expect((await Promise.all(asked)).map(({ outcome }) => outcome).sort()).toEqual(['created', 'replayed']);
   });
 
+  it('that an older server advances in between is counted correctly: it keeps no tally', async () => {
+    const store = await schemas.open();
+    const bench = new Bench(store);
+    const machineIds = [MACHINE, 'dm-b', 'dm-c', 'dm-d', 'dm-e'];
+    for (const machineId of machineIds) await store.createMachine({ machineId, now: T0 });
+    const batch = {
+      batchId: BATCH,
+      machineIds,
+      sealedRequest: Buffer.from('s'),
+      createdBy: 'admin',
+      maxConcurrency: 2,
+    };
+    await store.createBatch({ batch, now: T0 });
+    // An older server, which has died.
+    await schemas.query('UPDATE batches SET replica_id = 999');
+    const set = (columns: string, position: number) =>
+      schemas.query(`UPDATE batch_members SET ${columns} WHERE position = ${position}`);
+    const { executionId } = await bench.create();
+    await set(`execution_id = (SELECT id FROM executions WHERE public_id = '${executionId}')`, 0);
+    await set("outcome = 'succeeded'", 1);
+    expect(await advance(store)).toMatchObject({ next: [{ machineId: 'dm-c' }] });
+    await schemas.query('UPDATE batches SET replica_id = 999');
+    await set("outcome = 'failed'", 0);
+    await set("outcome = 'failed'", 2);
+    expect((await store.getBatch({ batchId: BATCH }))?.counts).toEqual({ succeeded: 1, failed: 2, pending: 2 });
+    expect(await advance(store)).toMatchObject({ next: [{ machineId: 'dm-d' }, { machineId: 'dm-e' }] });
+    // It writes late, after this server has taken the batch over.
+    await set("outcome = 'succeeded'", 3);
+    expect(await advance(store)).toMatchObject({ next: [{ machineId: 'dm-e' }] });
+    await schemas.query(`UPDATE batches SET tally = '{"succeeded":2,"failed":2}'`);
+    await store.setBatchMember({ batchId: BATCH, position: 4, result: { outcome: 'failed' } });
+    expect(await advance(store)).toMatchObject({ batch: { status: 'failed' } });
+    expect((await store.getBatch({ batchId: BATCH }))?.counts).toEqual({ succeeded: 2, failed: 3 });
+  });
+
   it('that is cancelled while its execution is created records the execution, or prevents it', async () => {
     const [first, second] = [new Bench(await schemas.open()), new Bench(await schemas.open())];
     await first.store.createMachine({ machineId: MACHINE, now: T0 });

@@ -26,19 +26,18 @@ export interface BatchRunnerDeps {
   pollMs: number;
 }
 
-/** A batch that is being advanced. */
-interface Stepping {
-  /** Whether to advance it once more afterwards. */
-  again: boolean;
-  done: Promise<void>;
-}
+/** The executions that may have ended since a batch was advanced. `any`: each of the batch. */
+type Among = readonly string[] | 'any';
 
 /** Runs the batches of this server. */
 export class BatchRunner {
   readonly #deps: BatchRunnerDeps;
-  /** By batch and execution: the unsubscriptions. */
+  /** By batch and execution that has not ended: the unsubscriptions. */
   readonly #watched = new Map<string, Map<string, () => void>>();
-  readonly #stepping = new Map<string, Stepping>();
+  /** Batches that are to be advanced. */
+  readonly #due = new Map<string, Set<string> | 'any'>();
+  /** Batches that are being advanced. */
+  readonly #running = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #waits = new Set<{ batchId: string; settle: () => void }>();
   readonly #poll: Poll;
@@ -70,7 +69,7 @@ export class BatchRunner {
     for (const timer of this.#retries.values()) clearTimeout(timer);
     for (const wait of [...this.#waits]) wait.settle();
     await polled;
-    await Promise.all([...this.#stepping.values()].map(({ done }) => done));
+    await Promise.all(this.#running.values());
     for (const batchId of [...this.#watched.keys()]) this.#unwatch(batchId);
   }
 
@@ -86,19 +85,29 @@ export class BatchRunner {
     this.#recheckWaits(batchId);
   }
 
-  #wake(batchId: string): void {
+  /** Advances a batch, for these executions or for all that it has. */
+  #wake(batchId: string, among: Among = 'any'): void {
     if (this.#stopped) return;
-    const stepping = this.#stepping.get(batchId);
-    if (stepping !== undefined) {
-      stepping.again = true;
-      return;
-    }
-    const state: Stepping = { again: false, done: Promise.resolve() };
-    this.#stepping.set(batchId, state);
-    state.done = this.#run(batchId).finally(() => {
-      this.#stepping.delete(batchId);
-      if (state.again) this.#wake(batchId);
+    this.#setDue(batchId, among);
+    if (this.#running.has(batchId)) return;
+    const run = this.#run(batchId).finally(() => {
+      this.#running.delete(batchId);
+      if (this.#due.has(batchId)) this.#wake(batchId, []);
     });
+    this.#running.set(batchId, run);
+  }
+
+  #setDue(batchId: string, among: Among): void {
+    const due = this.#due.get(batchId) ?? new Set();
+    this.#due.set(batchId, among === 'any' ? among : due);
+    if (among === 'any' || due === 'any') return;
+    for (const executionId of among) due.add(executionId);
+  }
+
+  #takeDue(batchId: string): Among | undefined {
+    const due = this.#due.get(batchId);
+    this.#due.delete(batchId);
+    return due instanceof Set ? [...due] : due;
   }
 
   /** Seals the command of a batch, for the store. */
@@ -134,13 +143,14 @@ export class BatchRunner {
 
   async #run(batchId: string): Promise<void> {
     try {
-      for (;;) {
-        const step = await this.#deps.store.advanceBatch({ batchId, now: this.#deps.now() });
+      for (let due = this.#takeDue(batchId); due !== undefined && !this.#stopped; due = this.#takeDue(batchId)) {
+        const among = due === 'any' ? {} : { among: due };
+        const step = await this.#deps.store.advanceBatch({ batchId, ...among, now: this.#deps.now() });
         if (step?.batch.status !== 'running') return this.#over(batchId, step?.batch);
         // Advancing once more finds executions that ended before they were watched.
         const unwatched = step.unfinished.filter(({ executionId }) => this.#watch(batchId, executionId));
+        for (const { executionId } of unwatched) this.#setDue(batchId, [executionId]);
         if (step.cancelled) await this.#cancelAll(step);
-        if (this.#stopped || (step.next.length === 0 && unwatched.length === 0)) return;
         if (step.next.length > 0 && !(await this.#make(step))) {
           this.#retryLater(batchId);
           return;
@@ -153,7 +163,8 @@ export class BatchRunner {
   }
 
   /** Stops watching a batch. `batch`: its final state; absent: another server continues it. */
-  #over(batchId: string, batch: Batch | undefined): void {
+  #over(batchId: string, batch: BatchAdvance['batch'] | undefined): void {
+    this.#due.delete(batchId);
     const watched = this.#unwatch(batchId);
     if (batch === undefined) return;
     this.#settleWaits(batchId);
@@ -167,7 +178,8 @@ export class BatchRunner {
     const unsubscribe = this.#deps.control().subscribe(executionId, ({ status }) => {
       if (!isTerminal(status)) return;
       unsubscribe();
-      this.#wake(batchId);
+      watched.delete(executionId);
+      this.#wake(batchId, [executionId]);
     });
     this.#watched.set(batchId, watched.set(executionId, unsubscribe));
     return true;
@@ -188,7 +200,11 @@ export class BatchRunner {
     return true;
   }
 
-  async #makeOne({ batchId, createdBy }: Batch, member: BatchMember, command: BatchCommand): Promise<boolean> {
+  async #makeOne(
+    { batchId, createdBy }: BatchAdvance['batch'],
+    member: BatchMember,
+    command: BatchCommand,
+  ): Promise<boolean> {
     const { store, control, now } = this.#deps;
     const { position, machineId, idempotency } = member;
     const made = await control().create({
@@ -202,26 +218,30 @@ export class BatchRunner {
       case 'queue_full':
       case 'key_queue_full':
         return false;
-      case 'created': {
-        const { executionId, status } = made.execution;
-        this.#watch(batchId, executionId);
-        await store.setBatchMember({ batchId, position, result: { executionId } });
-        if (isTerminal(status)) this.#wake(batchId);
+      case 'created':
+        await this.#record(batchId, position, made.execution.executionId);
         return true;
-      }
       case 'replayed':
         // Another server has created it, or it must not be created any more.
-        if (made.resource !== SPENT)
-          await store.setBatchMember({ batchId, position, result: { executionId: made.resource } });
+        if (made.resource !== SPENT) await this.#record(batchId, position, made.resource);
         return true;
       case 'actor_revoked':
         // A revoked key creates nothing more.
         await store.cancelBatch({ batchId, now: now() });
+        this.#setDue(batchId, 'any');
         return true;
       default:
         await store.setBatchMember({ batchId, position, result: { outcome: 'failed' } });
+        this.#setDue(batchId, []);
         return true;
     }
+  }
+
+  /** Records the execution of a machine, and watches it. It may have ended already. */
+  async #record(batchId: string, position: number, executionId: string): Promise<void> {
+    this.#watch(batchId, executionId);
+    await this.#deps.store.setBatchMember({ batchId, position, result: { executionId } });
+    this.#setDue(batchId, [executionId]);
   }
 
   async #cancelAll({ batch, unfinished }: BatchAdvance): Promise<void> {
@@ -263,7 +283,9 @@ export class BatchRunner {
     this.#deps.log.warn({ err: cause }, 'looking for batches failed; trying again');
   }
 
+  /** Advances the batch again after a pause, and not before it for what it is due for now. */
   #retryLater(batchId: string): void {
+    this.#due.delete(batchId);
     if (this.#stopped || this.#retries.has(batchId)) return;
     const timer = setTimeout(() => {
       this.#retries.delete(batchId);

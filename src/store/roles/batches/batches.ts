@@ -61,9 +61,10 @@ export interface BatchStore {
   listRunningBatches(): Promise<string[]>;
   /**
    * Counts the executions that have ended, ends the batch if all have, and returns the machines whose executions are created next. From
-   * then on this server advances the batch. Undefined if the batch does not exist, or another live server advances it.
+   * then on this server advances the batch. `among`: only these executions may have ended since the last call; absent: any may have.
+   * Undefined if the batch does not exist, or another live server advances it.
    */
-  advanceBatch(p: { batchId: string; now: number }): Promise<BatchAdvance | undefined>;
+  advanceBatch(p: { batchId: string; among?: readonly string[]; now: number }): Promise<BatchAdvance | undefined>;
   /** Records the execution of a member; or `failed`: it could not be created. */
   setBatchMember(p: {
     batchId: string;
@@ -78,10 +79,10 @@ export interface BatchStore {
 }
 
 export interface BatchAdvance {
-  batch: Batch;
+  batch: Pick<Batch, 'batchId' | 'status' | 'createdBy'>;
   sealedRequest?: Buffer;
   next: BatchMember[];
-  /** Its executions that wait or run. */
+  /** Its executions that wait or run. Empty if the call was for some executions only. */
   unfinished: { machineId: string; executionId: string }[];
   /** Whether a cancel was requested. */
   cancelled: boolean;

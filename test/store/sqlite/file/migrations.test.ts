@@ -18,7 +18,7 @@ const ROWS = `
     (1, 1, 1, 'lifecycle', NULL, NULL, 'queued'), (1, 2, 2, 'stdout', 0, 1, NULL), (1, 3, 3, 'lifecycle', NULL, NULL, 'succeeded');`;
 
 /** `hasRun`: whether the database has run the migration of this number. */
-function makeDatabase(path: string, hasRun: (version: number) => boolean): void {
+function makeDatabase(path: string, hasRun: (version: number) => boolean, rows = ROWS): void {
   const db = new Sqlite(path);
   db.unsafeMode(true);
   db.exec('CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT');
@@ -28,7 +28,7 @@ function makeDatabase(path: string, hasRun: (version: number) => boolean): void 
     db.exec(readFileSync(new URL(name, MIGRATIONS), 'utf8'));
     db.prepare('INSERT INTO schema_migrations VALUES (?, 0)').run(version);
   }
-  db.exec(ROWS);
+  db.exec(rows);
   db.close();
 }
 
@@ -123,3 +123,28 @@ function columnsOf(path: string): string[] {
   db.close();
   return columns;
 }
+
+describe('a database of schema 122', () => {
+  const path = useDatabasePath();
+  /** A batch of which one machine has failed, one has an execution that runs, and one has none. */
+  const BATCH = `
+    INSERT INTO machines (public_id, created_at, phase, last_transition_at, last_progress_at)
+      VALUES ('dm-a', 1, 'sleeping', 1, 1), ('dm-b', 1, 'sleeping', 1, 1), ('dm-c', 1, 'sleeping', 1, 1);
+    INSERT INTO executions (public_id, machine_id, status, created_at, expires_at, last_sequence, last_event_at)
+      VALUES ('exec-1', 2, 'wake_in_progress', 1, 9, 1, 1);
+    INSERT INTO requests (execution_id, command, env_keys, stdin_mode, created_by, queued_bytes) VALUES (1, '["true"]', '[]', 'none', 'admin', 0);
+    INSERT INTO batches (public_id, status, max_concurrency, created_by, created_at) VALUES ('batch-1', 'running', 2, 'admin', 1);
+    INSERT INTO batch_members (batch_id, position, machine_id, execution_id, outcome)
+      VALUES (1, 0, 1, NULL, 'failed'), (1, 1, 2, 1, NULL), (1, 2, 3, NULL, NULL);`;
+
+  it('continues its batch', async () => {
+    makeDatabase(path(), (version) => version <= 122, BATCH);
+    const store = openSqliteStore({ path: path() });
+    const batch = async () => (await store.getBatch({ batchId: 'batch-1' }))?.counts;
+    expect(await batch()).toEqual({ failed: 1, wake_in_progress: 1, pending: 1 });
+    const step = await store.advanceBatch({ batchId: 'batch-1', among: [], now: 5 });
+    expect(step).toMatchObject({ batch: { status: 'running' }, next: [{ position: 2, machineId: 'dm-c' }] });
+    expect(await batch()).toEqual({ failed: 1, wake_in_progress: 1, pending: 1 });
+    await store.close();
+  });
+});
