@@ -1,9 +1,8 @@
-/** Converts between an execution and its rows, for any database: both select under these names, with true as 1. */
-import type { ArtifactEntry, OpenArtifact } from '../../core/artifact.ts';
+/** Converts the rows of an execution, for any database: both select under these names, with true as 1. */
 import type { ExecutionStatus, FailureCode, OutputMode } from '../../core/execution.ts';
 import type { ExecutionRecord } from '../../core/decisions/execution-draft.ts';
 import type { Execution } from '../store.ts';
-import { type ArtifactsColumn, JSON_COLUMN, type LaunchColumn } from './json-columns.ts';
+import { type ArtifactsColumn, JSON_COLUMN } from './json-columns.ts';
 
 /** The columns of the request. */
 export interface RequestRow {
@@ -57,12 +56,6 @@ export interface StateRow {
   artifacts: string | null;
 }
 
-/** Returns the column `launch`: the launch options that few commands have. NULL: none. */
-export function launchColumn({ tty, limits }: Pick<Execution, 'tty' | 'limits'>): string | null {
-  if (tty === undefined && limits === undefined) return null;
-  return JSON.stringify({ ...(tty && { tty }), ...(limits && { limits }) } satisfies LaunchColumn);
-}
-
 /** Both rows, joined. */
 export type ExecutionRow = StateRow & RequestRow;
 
@@ -79,15 +72,6 @@ export function toExecution(row: ExecutionRow): Execution {
 /** Parses the artifacts of an execution and its open artifact: one small column, since few executions have any. */
 function artifactsOf({ artifacts }: StateRow): ArtifactsColumn {
   return artifacts === null ? {} : JSON_COLUMN.artifacts('artifacts', artifacts);
-}
-
-/** Returns the column that `artifactsOf` parses. */
-export function artifactsColumn(
-  entries: readonly ArtifactEntry[] | undefined,
-  open: OpenArtifact | undefined,
-): string | null {
-  if (open === undefined && (entries === undefined || entries.length === 0)) return null;
-  return JSON.stringify({ ...(entries?.length && { entries }), ...(open && { open }) } satisfies ArtifactsColumn);
 }
 
 /** Returns the record of the rows of both tables. */

@@ -13,7 +13,8 @@ import { ArtifactTable } from './artifact-table.ts';
 import type { MachineTable } from './machine-table.ts';
 import type { OutputTails } from './output-tails.ts';
 import type { StreamChunks } from './stream-chunks.ts';
-import { artifactsColumn, launchColumn, type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
+import { requestColumns, stateColumns } from '../../rows/execution-columns.ts';
+import { type ExecutionRow, toRecord } from '../../rows/execution-row.ts';
 import { prepareFind, SELECT_EXECUTION } from './select-execution.ts';
 
 interface QueueRow {
@@ -209,7 +210,7 @@ export class SqliteTransaction implements Transaction {
       newExecution.outputMode === undefined ? null : createdAt,
     );
     const key = Number(lastInsertRowid);
-    this.#insertRequest(key, newExecution, queuedBytes);
+    this.#statements.insertRequest.run(key, ...requestColumns(newExecution, queuedBytes));
     if (newExecution.sealedInput !== undefined) this.#statements.seal.run(key, newExecution.sealedInput);
     this.#lists.created(machineKey, key);
     if (dispatchNumber === null) this.expiries.created(machineKey, expiresAt);
@@ -219,7 +220,7 @@ export class SqliteTransaction implements Transaction {
   save(change: ExecutionChange): void {
     const { after, entries, streamed, tails, releases, waiting, ended, artifacts } = change;
     this.#log.append(after, entries);
-    this.#update(after);
+    this.#statements.update.run(...stateColumns(after).map(toSql), after.key);
     this.#chunks.append(after.key, streamed);
     if (releases) this.#chunks.release(after);
     this.#tails.add(after.key, tails);
@@ -242,52 +243,6 @@ export class SqliteTransaction implements Transaction {
   #saveQueue({ key, waiting, waitingBytes, lastDispatchNumber }: MachineQueue): void {
     this.#statements.saveQueue.run(waiting, waitingBytes, lastDispatchNumber, key);
   }
-
-  #insertRequest(key: number, newExecution: NewExecution, queuedBytes: number): void {
-    this.#statements.insertRequest.run(
-      key,
-      JSON.stringify(newExecution.command),
-      newExecution.cwd ?? null,
-      newExecution.envKeys.length === 0 ? '' : JSON.stringify(newExecution.envKeys),
-      newExecution.user ?? null,
-      newExecution.timeoutMs ?? null,
-      newExecution.stdinMode,
-      newExecution.callbackUrl ?? null,
-      newExecution.createdBy,
-      queuedBytes,
-      newExecution.declaredArtifacts === undefined ? null : JSON.stringify(newExecution.declaredArtifacts),
-      launchColumn(newExecution),
-    );
-  }
-
-  #update({ key, execution, kept, lastEventAt, artifact }: ExecutionRecord): void {
-    this.#statements.update.run(
-      execution.status,
-      execution.startedAt ?? null,
-      execution.completedAt ?? null,
-      execution.cancelRequestedAt ?? null,
-      execution.cancelledBy ?? null,
-      execution.dispatchedTo ?? null,
-      execution.dispatchNumber ?? null,
-      execution.exitCode ?? null,
-      execution.signal ?? null,
-      execution.errorCode ?? null,
-      execution.errorMessage ?? null,
-      execution.stdout.bytes,
-      kept.stdout,
-      execution.stdout.truncated ? 1 : 0,
-      execution.stderr.bytes,
-      kept.stderr,
-      execution.stderr.truncated ? 1 : 0,
-      execution.lastSequence,
-      lastEventAt,
-      execution.reported,
-      execution.outputMode ?? 'keep',
-      artifactsColumn(execution.artifacts, artifact),
-      execution.usage === undefined ? null : JSON.stringify(execution.usage),
-      key,
-    );
-  }
 }
 
 function toQueue(row: QueueRow): MachineQueue {
@@ -301,4 +256,9 @@ function toQueue(row: QueueRow): MachineQueue {
     waitingBytes: row.waiting_bytes,
     lastDispatchNumber: row.last_dispatch_number,
   };
+}
+
+/** SQLite has no booleans: true is 1. */
+function toSql(value: string | number | boolean | null): string | number | null {
+  return typeof value === 'boolean' ? Number(value) : value;
 }
