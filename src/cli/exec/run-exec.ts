@@ -93,7 +93,7 @@ class ExecRun {
     this.#wait = new MachineWait({ client, handle, waitMs: request.waitMs });
   }
 
-  /** Copies the streams until the terminal event. Returns that event. */
+  /** Copies the streams until the command ends. Returns the event of the end. */
   async untilEnd(): Promise<ExecutionEvent> {
     try {
       return await Promise.race([this.#follow(), this.#failure.promise, this.#wait.givenUp]);
@@ -125,7 +125,10 @@ class ExecRun {
       else this.#wait.end();
       if (event.status === 'running' && this.#request.options.stdin === 'open') this.#takeStdin();
     }
-    throw new CliError('the event log ended without a terminal event.');
+    const { machineId, executionId } = this.#handle;
+    throw new CliError('the server sent no more events, although the command has not ended.', {
+      hint: `See its state with "execplane executions show ${machineId} ${executionId}".`,
+    });
   }
 
   /**

@@ -33,7 +33,7 @@ interface ReadyFolder extends DropFolder {
   checkedAt: number;
 }
 
-/** Makes and removes the drop folders of commands. Each command has one that is as new. */
+/** Makes and removes the drop folders of commands. Each command gets one that is empty and was never written to. */
 export class DropFolders {
   #ready: ReadyFolder | undefined;
   /** Empty folders of ended commands. */

@@ -36,7 +36,7 @@ export interface SpawnRequest {
   terminal?: TerminalSize;
   /** Before it runs, `resolved` is called; it then waits for `approve` or `abort`. */
   ask?: boolean;
-  /** Set only if the spawner's `limits` is true. */
+  /** Has only limits that the `limits` of the spawner contain. */
   limits?: SpawnLimits;
   /** Bytes of each stream to emit. Later bytes are read, counted and discarded. Up to 3 bytes more may be emitted. */
   keepBytes: number;

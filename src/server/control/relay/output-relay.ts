@@ -37,8 +37,8 @@ export interface OutputRelayOptions {
   streamBufferBytes: number;
   budget: RelayBudget;
   /**
-   * Output passes through memory for this time after a release, ms. Later output is stored: its reader is slow, has gone without a word, does
-   * not release, or releases on another server.
+   * Output passes through memory for this time after a release, ms. Later output is stored: its reader is slow, is lost, does not release, or
+   * releases on another server.
    */
   releaseWithinMs: number;
   /** ms, of a clock that never goes back. */

@@ -88,7 +88,7 @@ describe.runIf(existsSync(prebuiltPath('execplane-spawner')))('a quick start', (
     }
   });
 
-  test('a failure is told as such', async () => {
+  test('a command that cannot be started is reported as failed', async () => {
     const events = await spawner.last(spawner.start(['no-such-program']));
     expect(events.map(({ op, payload }) => [op, payload[0], payload.readUInt32LE(1)])).toEqual([[EVENT.failed, 4, 2]]);
   });

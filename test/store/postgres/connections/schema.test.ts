@@ -27,19 +27,19 @@ function urlWith(change: (url: URL) => void): string {
   return url.href;
 }
 
-test('a database with another encoding than UTF-8', async () => {
+test('a database with another encoding than UTF-8 is refused, with the command to create one', async () => {
   await schemas.query(`CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`);
   const refusal = await refusalOf(urlWith((url) => (url.pathname = '/latin')));
   expect(refusal).toMatch(/encoding of the database is LATIN1: .*--encoding UTF8/);
 });
 
-test('a search path without a schema, and a session that may not write', async () => {
+test('a search path without a schema is refused, and so is a session that may not write', async () => {
   const withOptions = (options: string) => urlWith((url) => url.searchParams.set('options', options));
   expect(await refusalOf(withOptions('-c search_path=nowhere'))).toMatch(/no schema of the search_path exists/);
   expect(await refusalOf(withOptions('-c default_transaction_read_only=on'))).toMatch(/read_only is on/);
 });
 
-test('a role without rights', async () => {
+test('a role that may not create tables is refused, with the commands that allow it', async () => {
   await schemas.query('CREATE ROLE bare LOGIN');
   const url = urlWith((own) => {
     own.username = 'bare';
@@ -51,7 +51,7 @@ test('a role without rights', async () => {
 test.each([
   ['machines', 'CREATE TABLE machines (id int)'],
   ['schema_migrations', 'CREATE TABLE schema_migrations (version varchar PRIMARY KEY)'],
-])('a database in which another program has a table %s', async (_name, table) => {
+])('a database in which another program has a table %s is refused', async (_name, table) => {
   await schemas.query(table);
   expect(await refusalOf(schemas.url)).toMatch(/tables of another program .*use a database of its own/);
 });
