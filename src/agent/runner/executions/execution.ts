@@ -21,7 +21,8 @@ import {
   usageFields,
 } from './outcome.ts';
 import { Output, type StreamName } from './output.ts';
-import { OutputPause, raised } from './output-pause.ts';
+import { OutputLimits } from './output-limits.ts';
+import { OutputPause } from './output-pause.ts';
 import { LiveStdin, StdinFeed, type StdinSource } from './stdin.ts';
 import { Termination } from './termination.ts';
 
@@ -42,8 +43,7 @@ export class Execution {
   #handle: number | undefined;
   #usage: SpawnEnd['usage'];
   #counted: Record<StreamName, number> = { stdout: 0, stderr: 0 };
-  /** The highest limits received, also for a command that is not started yet. */
-  #limit: OutputLimit | undefined;
+  readonly #limits = new OutputLimits();
 
   constructor(start: Start, stdin: StdinSource | undefined, log: ExecutionLog, host: ExecutionHost) {
     this.log = log;
@@ -99,7 +99,7 @@ export class Execution {
     const cancelTimeout = armTimeout(launch.timeoutMs, () => this.end('timeout', 0));
     const artifacts = start?.artifacts && new Artifacts(start.artifacts, launch.owner, this.#host.dropFolders);
     this.#run = { spawner, handle, launch, output, termination, artifacts, pause, cancelTimeout };
-    this.#applyLimit();
+    this.#limits.applyTo({ output, pause, capBytes: launch.capBytes });
     const folder = artifacts?.folder;
     const env = folder === undefined ? launch.request.env : { ...launch.request.env, [ARTIFACTS_VARIABLE]: folder };
     spawner.spawn({ ...launch.request, env, handle });
@@ -157,10 +157,9 @@ export class Execution {
     this.#run?.output.pushTail(stream, bytes);
   }
 
-  /** Sets the output limits of its streams. Limits only rise: an outdated one has no effect. */
+  /** Sets the output limits of its streams, also before it is started. Limits only rise: an outdated one has no effect. */
   limitOutput(limit: OutputLimit): void {
-    this.#limit = raised(this.#limit ?? limit, limit);
-    this.#applyLimit();
+    this.#limits.raise(limit);
   }
 
   /** Reports the bytes produced so far, if not all of them are kept. */
@@ -250,17 +249,6 @@ export class Execution {
     this.#run?.output.finish();
     this.#run?.artifacts?.stop('the execution was lost');
     this.#finish(failure('agent_lost', reason));
-  }
-
-  #applyLimit(): void {
-    const { run, limit } = { run: this.#run, limit: this.#limit };
-    if (run === undefined || limit === undefined) return;
-    if (limit.past_limit === 'wait') run.pause.raiseLimit(limit);
-    else {
-      run.output.cap('stdout', Math.min(limit.stdout, run.launch.capBytes));
-      run.output.cap('stderr', Math.min(limit.stderr, run.launch.capBytes));
-      run.pause.liftLimit();
-    }
   }
 
   /** Ends a command that is not known to run yet: before its start, or as soon as it runs. */

@@ -1,4 +1,3 @@
-import type { OutputLimit } from '../../../core/protocol.ts';
 import type { StreamName } from './output.ts';
 
 /**
@@ -51,11 +50,4 @@ export class OutputPause {
     if (paused) this.#reading.pause();
     else this.#reading.resume();
   }
-}
-
-/** Returns the limit after a frame that may be outdated: limits only rise, and `discard` is final. */
-export function raised(before: OutputLimit, limit: OutputLimit): OutputLimit {
-  if (before.past_limit === 'discard') return before;
-  const stdout = Math.max(limit.stdout, before.stdout);
-  return { ...limit, stdout, stderr: Math.max(limit.stderr, before.stderr) };
 }
