@@ -9,14 +9,14 @@ import { isProcessIdentity } from '../schemas/checks.ts';
 
 const NAME = /^runner\.pid\.(\d+)$/;
 
-const LOOK_EVERY_MS = 50;
+const POLL_INTERVAL_MS = 50;
 
 /** Locks `directory` within `waitMs`. Returns false if another runner holds it and stays. */
 export async function lockWithin(directory: string, waitMs: number): Promise<boolean> {
   const giveUpAt = performance.now() + waitMs;
   while (!lockDirectory(directory)) {
     if (performance.now() >= giveUpAt) return false;
-    await sleep(LOOK_EVERY_MS);
+    await sleep(POLL_INTERVAL_MS);
   }
   return true;
 }

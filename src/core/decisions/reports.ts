@@ -112,7 +112,7 @@ function applyOutput(
 /** Returns the part of a chunk to keep. After a cut within a character nothing more is kept: the kept part is a prefix of the stream. */
 function keepable(draft: ExecutionDraft, stream: Stream, chunk: Buffer, terms: ReportTerms): Buffer {
   const room = hasRoomForEvent(draft, terms) ? Math.max(0, storedUpTo(draft, stream, terms) - draft.kept(stream)) : 0;
-  if (room < LONGEST_CHARACTER && draft.execution[stream].truncated) return chunk.subarray(0, 0);
+  if (room < MAX_CHARACTER_BYTES && draft.execution[stream].truncated) return chunk.subarray(0, 0);
   return chunk.length <= room ? chunk : chunk.subarray(0, characterEnd(chunk, room));
 }
 
@@ -121,12 +121,12 @@ function hasRoomForEvent(draft: ExecutionDraft, { maxEvents = MAX_EVENTS }: Repo
   return draft.execution.lastSequence < maxEvents - 1;
 }
 
-/** Bytes of the longest character in UTF-8. */
-const LONGEST_CHARACTER = 4;
+/** Length of the longest characters in UTF-8. */
+const MAX_CHARACTER_BYTES = 4;
 
 /** Returns the end of the last whole character within the first `length` bytes; `length` itself if they are not UTF-8. */
 function characterEnd(chunk: Buffer, length: number): number {
-  for (let end = length; end >= 0 && end > length - LONGEST_CHARACTER; end -= 1) {
+  for (let end = length; end >= 0 && end > length - MAX_CHARACTER_BYTES; end -= 1) {
     if (((chunk[end] ?? 0) & 0xc0) !== 0x80) return end;
   }
   return length;

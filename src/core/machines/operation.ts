@@ -37,9 +37,9 @@ type EventOf<T extends OperationEvent['type']> = Extract<OperationEvent, { type:
 export type Changes = { [K in keyof MachineState]?: MachineState[K] | undefined };
 
 const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 300_000;
+const MAX_RETRY_MS = 300_000;
 const FIRST_DESCRIBE_MS = 2000;
-const LONGEST_DESCRIBE_MS = 30_000;
+const MAX_DESCRIBE_MS = 30_000;
 /** Number of describes, over a minute, that may not find a machine which was just started: some providers list a machine late. */
 const MAX_NOT_FOUND = 5;
 
@@ -101,7 +101,7 @@ function isStart(name: Operation): boolean {
 /** A machine that is reported as started, and then as absent or stopped, is started again less and less often. */
 function firstPauseMs(wanted: Operation, restarts: number): number {
   if (wanted === 'describe') return FIRST_DESCRIBE_MS;
-  return restarts === 0 ? 0 : backoffMs(restarts, FIRST_RETRY_MS, LONGEST_RETRY_MS);
+  return restarts === 0 ? 0 : backoffMs(restarts, FIRST_RETRY_MS, MAX_RETRY_MS);
 }
 
 /** The states that may answer each operation. Any other answer means that the operation failed. */
@@ -155,8 +155,7 @@ function failed(
 
 /** Returns the time of the next attempt, with exponential backoff: 2 to 30 s for describe, 1 s to 5 min for any other operation. */
 function nextAttemptAt({ name, attempt }: PendingOperation, now: number): number {
-  const [first, longest] =
-    name === 'describe' ? [FIRST_DESCRIBE_MS, LONGEST_DESCRIBE_MS] : [FIRST_RETRY_MS, LONGEST_RETRY_MS];
+  const [first, longest] = name === 'describe' ? [FIRST_DESCRIBE_MS, MAX_DESCRIBE_MS] : [FIRST_RETRY_MS, MAX_RETRY_MS];
   return now + backoffMs(attempt, first, longest);
 }
 

@@ -1,5 +1,5 @@
 /** Maximum delay of a timer of the platform, ms. With a longer one the platform fires immediately. */
-const LONGEST_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Calls `callback` after `delayMs` of monotonic time, however long, and never before. Returns the cancellation. The rest is measured
@@ -10,7 +10,7 @@ export function startLongTimer(delayMs: number, callback: () => void): () => voi
   const due = performance.now() + delayMs;
   let timer = arm();
   function arm(): NodeJS.Timeout {
-    return setTimeout(fired, Math.min(Math.max(0, due - performance.now()), LONGEST_MS));
+    return setTimeout(fired, Math.min(Math.max(0, due - performance.now()), MAX_TIMER_MS));
   }
   function fired(): void {
     if (performance.now() < due) timer = arm();

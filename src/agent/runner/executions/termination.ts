@@ -8,7 +8,7 @@ const SIGTERM = 15;
 const SIGCONT = 18;
 /** Signal 0 is not sent: kill(2) only checks whether the process exists. */
 const PROBE = 0;
-const LOOK_EVERY_MS = 50;
+const POLL_INTERVAL_MS = 50;
 /** Time after which a process that SIGKILL has not ended counts as unkillable, ms: it is another user's, or hangs in the kernel. */
 const KILL_TIMEOUT_MS = 10_000;
 
@@ -77,7 +77,7 @@ export class Termination {
 
   /** Handles the end of the main process. Settles when the rest of the tree has ended or was killed. */
   async mainExited(): Promise<void> {
-    while (this.#killing === undefined && (await this.#spawner.treeAlive(this.#handle))) await sleep(LOOK_EVERY_MS);
+    while (this.#killing === undefined && (await this.#spawner.treeAlive(this.#handle))) await sleep(POLL_INTERVAL_MS);
     await this.#killing;
   }
 

@@ -22,7 +22,7 @@ import { mainHasEnded } from './process-tree.ts';
 import type { SpawnEnd, Spawner, SpawnerEvents, SpawnRequest, SpawnStage, TerminalSize, Usage } from './spawner.ts';
 import { ProcessTree } from './tree.ts';
 
-const HELLO_WITHIN_MS = 5000;
+const HELLO_TIMEOUT_MS = 5000;
 /** Time limit for the answer to SHUTDOWN, ms. Afterwards the program ends when its input is closed. */
 const SHUTDOWN_TIMEOUT_MS = 500;
 const STAGES: readonly (SpawnStage | undefined)[] = [
@@ -67,7 +67,7 @@ export async function startNativeSpawner(options: NativeSpawnerOptions): Promise
     throw new Error(`the spawner ended at once (${code ?? signal})`);
   });
   failed.catch(() => {});
-  const hello = once(program.stdout, 'data', { signal: AbortSignal.timeout(HELLO_WITHIN_MS) });
+  const hello = once(program.stdout, 'data', { signal: AbortSignal.timeout(HELLO_TIMEOUT_MS) });
   try {
     const [bytes] = (await Promise.race([hello, failed])) as [Buffer];
     if (bytes.length !== 13 || bytes[4] !== EVENT.hello || bytes.readUInt32LE(9) !== PROTOCOL_VERSION) {

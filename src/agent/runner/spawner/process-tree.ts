@@ -24,9 +24,9 @@ const QUIET_LOOKS = 4;
 /** Time after which unreadable processes in searches without a find count as unrelated, ms. */
 const MAX_DOUBT_MS = 1000;
 /** Time after which a process that SIGKILL has not ended counts as unkillable, ms: it is another user's, or hangs in the kernel. */
-export const GIVE_UP_AFTER_MS = 30_000;
+export const TREE_KILL_TIMEOUT_MS = 30_000;
 const FIRST_WAIT_MS = 2;
-const LONGEST_WAIT_MS = 100;
+const MAX_WAIT_MS = 100;
 
 /** Returns the pids of the live processes of the tree. */
 export function treeMembers(tree: Tree): number[] {
@@ -51,7 +51,7 @@ export function describeProcess(pid: number): string {
 /** Sends SIGKILL to the whole tree until no process of it is left, or the rest counts as unkillable. */
 export async function killProcessTree(tree: Tree): Promise<void> {
   const search = new TreeSearch(tree);
-  const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
+  const giveUpAt = performance.now() + TREE_KILL_TIMEOUT_MS;
   let waitMs = FIRST_WAIT_MS;
   let lastFoundAt = performance.now();
   for (let quiet = 0; quiet < QUIET_LOOKS && performance.now() < giveUpAt; ) {
@@ -67,7 +67,7 @@ export async function killProcessTree(tree: Tree): Promise<void> {
     quiet = nothing && certain ? quiet + 1 : 0;
     // A process of the tree may have got the number of one that was not: before the end, all processes are read once more.
     if (quiet === 1) search.forgetStrangers();
-    waitMs = nothing ? FIRST_WAIT_MS : Math.min(waitMs * 2, LONGEST_WAIT_MS);
+    waitMs = nothing ? FIRST_WAIT_MS : Math.min(waitMs * 2, MAX_WAIT_MS);
     await sleep(waitMs);
   }
 }

@@ -1,14 +1,14 @@
 /** The process tree of one command: killed and checked by its cgroup, else by the process table. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessIdentity, processIdentity } from '../../../node/process-identity.ts';
-import { GIVE_UP_AFTER_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
+import { TREE_KILL_TIMEOUT_MS, killProcessTree, type Tree, treeMembers } from './process-tree.ts';
 import type { Cgroup } from './cgroup.ts';
 import type { CgroupPool } from './cgroups.ts';
 import { usageOfProcesses } from './process-usage.ts';
 import type { Usage } from './spawner.ts';
 
 const FIRST_WAIT_MS = 1;
-const LONGEST_WAIT_MS = 100;
+const MAX_WAIT_MS = 100;
 
 /** The processes of one command: kills them and checks whether any is alive. */
 export class ProcessTree {
@@ -101,11 +101,11 @@ export class ProcessTree {
     }
     const cgroup = this.#cgroup;
     if (!cgroup) return killProcessTree(this.#tree());
-    const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
+    const giveUpAt = performance.now() + TREE_KILL_TIMEOUT_MS;
     for (
       let waitMs = FIRST_WAIT_MS;
       cgroup.populated() && performance.now() < giveUpAt;
-      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
+      waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)
     ) {
       cgroup.kill();
       await sleep(waitMs);

@@ -11,7 +11,7 @@ import { type Answer, type Ask, type OrderBody, readOrderBody } from './order-sc
 const STDIN_TIMEOUT_MS = 50_000;
 /** Time for which an answer is written again if the database cannot be reached, ms. No caller waits longer. */
 const ANSWER_FOR_MS = 60_000;
-const ANSWER_AGAIN_MS = 1000;
+const ANSWER_RETRY_MS = 1000;
 const NOTHING = Buffer.alloc(0);
 
 export interface OrderDeskDeps {
@@ -97,7 +97,7 @@ export class OrderDesk {
           'the answer to an order of another server could not be written; trying again',
         );
       }
-      await pause(ANSWER_AGAIN_MS, signal);
+      await pause(ANSWER_RETRY_MS, signal);
     } while (!signal.aborted && performance.now() < until);
   }
 

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import type { IdleMachine, Machine } from '../../../store/store.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
-const LONGEST_SWEEP_MS = 10_000;
-const SHORTEST_SWEEP_MS = 200;
+const MAX_SWEEP_MS = 10_000;
+const MIN_SWEEP_MS = 200;
 const PAGE = 500;
 
 type Sightings = Map<string, { activity: string; since: number }>;
@@ -46,7 +46,7 @@ export class Autosleep {
 
   /** Examines each idle machine. Returns the time to the next sweep, so that no machine sleeps more than a quarter of its time too late. */
   async #sweep(): Promise<number> {
-    let sweepMs = LONGEST_SWEEP_MS;
+    let sweepMs = MAX_SWEEP_MS;
     const sightings: Sightings = new Map();
     try {
       let after: number | undefined = 0;
@@ -63,7 +63,7 @@ export class Autosleep {
     } catch (cause) {
       this.#deps.log.warn({ err: cause }, 'reading idle machines failed; trying again');
     }
-    return Math.max(SHORTEST_SWEEP_MS, sweepMs);
+    return Math.max(MIN_SWEEP_MS, sweepMs);
   }
 
   async #consider({ machine, activity }: IdleMachine, sightings: Sightings): Promise<void> {

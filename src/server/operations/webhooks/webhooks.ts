@@ -14,7 +14,8 @@ const CLAIM_BATCH = 256;
 const LEASE_MS = 60_000;
 const FIRST_RETRY_MS = 5000;
 const MAX_RETRY_MS = 2 * 3_600_000;
-const GIVE_UP_MS = 24 * 3_600_000;
+/** Age of a callback from which on a failed attempt is the last one. */
+const MAX_AGE_MS = 24 * 3_600_000;
 const STORE_RETRY_MS = 5000;
 
 export interface WebhookDeps {
@@ -125,7 +126,7 @@ export class Webhooks {
     const { signal } = this.#stopping;
     const result = await deliver({ url, body, headers: { ...headers, 'user-agent': userAgent }, allowPrivate, signal });
     if (signal.aborted) return;
-    const over = result.outcome !== 'failed' || now() - callback.createdAt >= GIVE_UP_MS;
+    const over = result.outcome !== 'failed' || now() - callback.createdAt >= MAX_AGE_MS;
     if (result.outcome !== 'delivered') {
       const { executionId } = execution;
       log.warn(
