@@ -22,7 +22,7 @@ interface WaitOptions extends RequestOptions {
 }
 
 /**
- * A handle on an execution. Iterating over it yields its events from the first to the terminal one. All methods survive broken
+ * A handle on an execution. Iterating over it yields its events, from the first one to its end. All methods survive broken
  * connections.
  */
 export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {

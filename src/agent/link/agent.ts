@@ -38,7 +38,7 @@ export class Agent {
   readonly #leaving = new AbortController();
   #credential: Credential | undefined;
   /** The credential of the present connection, or of the last one. */
-  #shown: Credential | undefined;
+  #usedCredential: Credential | undefined;
   #rotating: Promise<void> | undefined;
   #runner: RunnerSocket | undefined;
   #attaching: Promise<RunnerSocket> | undefined;
@@ -121,7 +121,7 @@ export class Agent {
 
   async #connect(runner: RunnerSocket, linked: () => void): Promise<SessionEnd> {
     const { url, tls, proxy, dir, maxConcurrency, labels } = this.#config;
-    this.#shown = this.#credential;
+    this.#usedCredential = this.#credential;
     const { credential, machineId } = this.#credential as Credential;
     const end = await runSession({
       dial: () => dial({ url, credential, tls, proxy }),
@@ -192,7 +192,7 @@ export class Agent {
    */
   async #renewCredential(): Promise<boolean> {
     await this.#rotating;
-    if (this.#credential !== this.#shown) return true;
+    if (this.#credential !== this.#usedCredential) return true;
     try {
       const token = readJoinToken(this.#config);
       if (token === undefined || tokenDigest(token) === this.#credential?.enrolledWith) return this.#takeLeft();

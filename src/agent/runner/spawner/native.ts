@@ -93,7 +93,7 @@ class NativeSpawner implements Spawner {
   #pending: Buffer[] = [];
   #scheduled = false;
   #closing = false;
-  #lastWords = '';
+  #lastMessage = '';
 
   constructor(program: Program, events: SpawnerEvents, cgroups: CgroupPool | undefined) {
     this.#cgroups = cgroups;
@@ -102,12 +102,12 @@ class NativeSpawner implements Spawner {
     this.#events = events;
     program.stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk, this.#receive));
     program.stderr.on('data', (chunk: Buffer) => {
-      this.#lastWords = chunk.toString('utf8').slice(0, 200).trim();
+      this.#lastMessage = chunk.toString('utf8').slice(0, 200).trim();
     });
     program.stdin.on('error', () => {}); // The exit of the program is handled below.
     program.stdin.on('drain', this.#flush);
     program.once('close', (code, signal) =>
-      this.#programEnded(`${this.#lastWords || 'the spawner ended'} (${code ?? signal})`),
+      this.#programEnded(`${this.#lastMessage || 'the spawner ended'} (${code ?? signal})`),
     );
   }
 

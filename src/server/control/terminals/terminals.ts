@@ -35,11 +35,10 @@ interface Watched {
   /** All bytes before this offset are deleted, or being deleted. */
   cutAt: number;
   cutting: boolean;
-  /** The limit that was sent last; undefined if none was sent or it did not arrive. */
-  told: number | undefined;
-  /** The number of clients that was sent last. */
-  toldClients: number;
-  telling: boolean;
+  /** Undefined if none was sent, or the last one did not arrive. */
+  sentLimit: number | undefined;
+  sentClients: number;
+  sending: boolean;
 }
 
 /** The terminals that have clients on this server. */
@@ -61,8 +60,8 @@ export class Terminals implements CommitListener {
     watched.reserved += 1;
     if (isTerminal(execution.status)) return true;
     const { machineId, executionId } = execution;
-    watched.toldClients = clientsOf(watched);
-    const limit = { machineId, executionId, offset: slowestOf(watched), clients: watched.toldClients };
+    watched.sentClients = clientsOf(watched);
+    const limit = { machineId, executionId, offset: slowestOf(watched), clients: watched.sentClients };
     // An error is no refusal: the number is sent again once the client is attached.
     const sent = await this.#deps.machines.limitTerminal(limit).catch(() => undefined);
     if (sent === 'full') this.release(execution);
@@ -150,9 +149,9 @@ export class Terminals implements CommitListener {
       reserved: 0,
       cutAt: 0,
       cutting: false,
-      told: undefined,
-      toldClients: 0,
-      telling: false,
+      sentLimit: undefined,
+      sentClients: 0,
+      sending: false,
     };
     this.#watched.set(execution.executionId, watched);
     return watched;
@@ -165,7 +164,7 @@ export class Terminals implements CommitListener {
   #repeatLimits(): void {
     this.#deps.limits.sweep();
     for (const watched of this.#watched.values()) {
-      watched.told = undefined;
+      watched.sentLimit = undefined;
       for (const { execution } of [...watched.clients].slice(0, 1)) this.#limit(execution, watched);
     }
   }
@@ -174,33 +173,33 @@ export class Terminals implements CommitListener {
   #limit({ machineId, executionId }: Pick<Execution, 'machineId' | 'executionId'>, watched: Watched): void {
     const slowest = slowestOf(watched);
     const step = Math.min(...[...watched.clients].map(({ readAhead }) => readAhead.windowBytes)) / 4;
-    const { told, toldClients } = watched;
-    if (watched.telling) return;
-    if (toldClients === clientsOf(watched)) {
-      if (slowest === undefined && told === undefined) return;
-      if (slowest !== undefined && told !== undefined && slowest >= told && slowest - told < step) return;
-    }
-    watched.telling = true;
-    void this.#tell({ machineId, executionId }, watched, slowest);
+    const { sentLimit, sentClients } = watched;
+    if (watched.sending) return;
+    const isNearly = (limit: number, sent: number): boolean => limit >= sent && limit - sent < step;
+    const isSent =
+      slowest === undefined || sentLimit === undefined ? slowest === sentLimit : isNearly(slowest, sentLimit);
+    if (isSent && sentClients === clientsOf(watched)) return;
+    watched.sending = true;
+    void this.#send({ machineId, executionId }, watched, slowest);
   }
 
-  async #tell(
+  async #send(
     terminal: { machineId: string; executionId: string },
     watched: Watched,
     offset: number | undefined,
   ): Promise<void> {
-    watched.toldClients = clientsOf(watched);
+    watched.sentClients = clientsOf(watched);
     try {
-      const sent = await this.#deps.machines.limitTerminal({ ...terminal, offset, clients: watched.toldClients });
-      watched.told = sent === 'sent' || sent === 'full' ? offset : undefined;
+      const sent = await this.#deps.machines.limitTerminal({ ...terminal, offset, clients: watched.sentClients });
+      watched.sentLimit = sent === 'sent' || sent === 'full' ? offset : undefined;
     } catch (err) {
-      watched.told = undefined;
+      watched.sentLimit = undefined;
       this.#deps.log.error({ err }, 'the output limit of a terminal could not be sent; retrying');
     }
-    watched.telling = false;
+    watched.sending = false;
     // Meanwhile clients can have acknowledged more output or disconnected.
-    const isNews = offset === undefined || watched.toldClients !== clientsOf(watched);
-    if (watched.told !== undefined || isNews) this.#limit(terminal, watched);
+    const isNews = offset === undefined || watched.sentClients !== clientsOf(watched);
+    if (watched.sentLimit !== undefined || isNews) this.#limit(terminal, watched);
   }
 
   /** Deletes output older than the scrollback, except bytes that were not sent to all clients. So the slowest client can block the shell. */

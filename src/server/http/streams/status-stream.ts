@@ -32,7 +32,7 @@ export async function* statusStream(
       wake = done;
     });
   try {
-    let told = 0;
+    let sentRevision = 0;
     const present = await context.store.getMachine({ machineId });
     if (present !== undefined) waiting = [present, ...waiting];
     while (!signal.aborted) {
@@ -40,8 +40,8 @@ export async function* statusStream(
       if (next === undefined) {
         await changed();
         if (waiting.length === 0 && !signal.aborted) yield COMMENT;
-      } else if (next.revision > told) {
-        told = next.revision;
+      } else if (next.revision > sentRevision) {
+        sentRevision = next.revision;
         yield frame(next);
         if (isOver(next)) return;
       }
