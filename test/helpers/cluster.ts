@@ -83,6 +83,12 @@ export class TestCluster {
     return row?.owner;
   }
 
+  /** The index of the server that was the last to log the connection of the machine's agent. */
+  lastConnected(machineId: string): number {
+    const times = this.servers.map(({ log }) => connectedAt(log, machineId));
+    return times.indexOf(Math.max(...times));
+  }
+
   get log(): string {
     return [...this.servers, ...this.agents].map(({ log }) => log.split('\n').slice(-40).join('\n')).join('\n---\n');
   }
@@ -108,4 +114,11 @@ async function sharedSettings(dir: string, postgres: TestPostgres, more: Setting
     EXECPLANE_LOG_LEVEL: 'info',
     ...more,
   };
+}
+
+/** The time of the last line that logs the connection of the machine's agent, ms since the epoch; 0 if there is none. */
+function connectedAt(log: string, machineId: string): number {
+  const lines = log.split('\n').filter((line) => line.includes('"agent connected"') && line.includes(machineId));
+  const [, time = ''] = /"time":"([^"]+)"/.exec(lines.at(-1) ?? '') ?? [];
+  return Date.parse(time) || 0;
 }

@@ -271,8 +271,7 @@ test('a server that receives SIGTERM hands its agents over and exits within 10 s
   await until(
     () => `the agent is elsewhere\n${cluster.log}`,
     async () => {
-      const times = cluster.servers.map(({ log }) => lastConnected(log, 'dm-two'));
-      return times.indexOf(Math.max(...times)) !== owner;
+      return cluster.lastConnected('dm-two') !== owner;
     },
   );
   const other = (owner + 1) % 3;
@@ -296,12 +295,5 @@ async function readAll(reader: ReadableStreamDefaultReader<string> | undefined):
 /** The server to which the machine is connected: the last server that logged the connection of its agent. */
 async function ownerOf(machineId: string): Promise<number> {
   await until(`somebody holds ${machineId}`, async () => (await cluster.holderOf(machineId)) !== undefined);
-  const times = cluster.servers.map(({ log }) => lastConnected(log, machineId));
-  return times.indexOf(Math.max(...times));
-}
-
-function lastConnected(log: string, machineId: string): number {
-  const lines = log.split('\n').filter((line) => line.includes('"agent connected"') && line.includes(machineId));
-  const [, time = ''] = /"time":"([^"]+)"/.exec(lines.at(-1) ?? '') ?? [];
-  return Date.parse(time) || 0;
+  return cluster.lastConnected(machineId);
 }
