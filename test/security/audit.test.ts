@@ -28,6 +28,28 @@ test('an entry has actor, source, action, machine, argv and outcome, but neither
   expect(trail.raw.toString()).not.toMatch(/env-secret|stdin-secret/);
 });
 
+test('the first write of another key to the stdin of a command is recorded, without the bytes', async () => {
+  await using http = await httpFixture();
+  const executionId = await http.create({ command: ['sh'], stdin_open: true });
+  const body = { name: 'other', scopes: ['executions:write'] };
+  const other = (await http.call('POST', '/v1/api-keys', { body })).body;
+  const headers = { 'content-type': 'application/octet-stream' };
+  const path = `/v1/machines/${MACHINE}/executions/${executionId}/stdin`;
+  const write = (key: string, text: string) => http.call('POST', path, { key, headers, body: Buffer.from(text) });
+  await write(ADMIN_KEY, 'by its creator');
+  await write(String(other['key']), '');
+  const entries = async () => {
+    const trail = await http.call('GET', '/v1/audit');
+    expect(trail.raw.toString()).not.toContain('secret');
+    return trail.body.items.filter(({ action }) => action === 'execution.stdin');
+  };
+  expect(await entries()).toEqual([]);
+  for (const text of ['secret 1', 'secret 2']) expect((await write(String(other['key']), text)).status).toBe(200);
+  expect(await entries()).toMatchObject([
+    { actor: other['api_key_id'], machine_id: MACHINE, resource: executionId, outcome: 'written' },
+  ]);
+});
+
 test('an action is in the audit trail even if the client disconnects before the answer', async () => {
   await using http = await httpFixture();
   const { hostname, port } = new URL(await http.listen());

@@ -1,8 +1,10 @@
 /** Writes to the stdin of an execution that was created with `stdin_open`. */
-
+import type { FastifyRequest } from 'fastify';
 import { ExecutionParams } from '../../../../api/fields.ts';
 import { StdinQuery, StdinResultSchema } from '../../../../api/interaction.ts';
 import { ApiError } from '../../../../core/errors.ts';
+import type { Execution } from '../../../../store/store.ts';
+import type { StdinOutcome } from '../../../control/commands/stdin.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { assumeOctets, useOctetBodies } from '../../requests/body-parsers.ts';
 import { withIdempotencyKey } from '../../requests/idempotency.ts';
@@ -23,6 +25,7 @@ const REFUSALS = {
 
 /** Registers the route that writes to stdin. */
 export function stdinRoutes(app: App, context: HttpContext): void {
+  const recordWriter = writerRecorder(context);
   app.register((scope: App, _options, registered) => {
     scope.addHook('preParsing', assumeOctets);
     useOctetBodies(scope);
@@ -52,11 +55,9 @@ export function stdinRoutes(app: App, context: HttpContext): void {
           if (replayed && offset === undefined) return undefined;
           const p = { execution, bytes, close, signal, ...(offset === undefined ? {} : { offset }) };
           const result = await context.control.writeStdin(p);
+          if (mayHaveWritten(result.outcome, p)) recordWriter(request, execution);
           assertKeyStillValid(signal);
-          if (result.outcome === 'written') return result;
-          const reason = result.outcome;
-          if (replayed && reason === 'not_open') return undefined;
-          throw new ApiError('INVALID_STATE', { message: REFUSALS[reason], details: { reason } });
+          return writtenOr409(result, replayed);
         });
         return written === undefined
           ? { execution_id: executionId }
@@ -65,4 +66,38 @@ export function stdinRoutes(app: App, context: HttpContext): void {
     );
     registered();
   });
+}
+
+function mayHaveWritten(
+  outcome: StdinOutcome['outcome'],
+  { bytes, close }: { bytes: Buffer; close: boolean },
+): boolean {
+  return (outcome === 'written' || outcome === 'unknown') && (bytes.length > 0 || close);
+}
+
+/** Returns the progress; undefined for a replay after the end of stdin. Throws INVALID_STATE if the bytes were not written. */
+function writtenOr409(result: StdinOutcome, replayed: boolean) {
+  if (result.outcome === 'written') return result;
+  const reason = result.outcome;
+  if (replayed && reason === 'not_open') return undefined;
+  throw new ApiError('INVALID_STATE', { message: REFUSALS[reason], details: { reason } });
+}
+
+/** Number of writers that are remembered. Above it all are forgotten, and each may be recorded once more. */
+const MAX_WRITERS = 10_000;
+
+/**
+ * Returns a function that records a key which writes to a command that another key has created: input of a shell can do as much as a command.
+ * It records the first write only, since there may be many.
+ */
+function writerRecorder({ audit }: Pick<HttpContext, 'audit'>) {
+  const writers = new Set<string>();
+  return (request: FastifyRequest, { executionId, machineId, createdBy }: Execution): void => {
+    const { apiKeyId } = request.principal;
+    const writer = `${apiKeyId} ${executionId}`;
+    if (apiKeyId === createdBy || writers.has(writer)) return;
+    if (writers.size === MAX_WRITERS) writers.clear();
+    writers.add(writer);
+    audit.note(request, { action: 'execution.stdin', machineId, resource: executionId, outcome: 'written' });
+  };
 }
