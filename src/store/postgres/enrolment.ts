@@ -4,7 +4,7 @@ import { toPage } from '../rows/page.ts';
 import type { EnrolmentStore } from '../store.ts';
 import { createJoinToken, enrol } from '../transactions/enrolment.ts';
 import type { Context } from './context.ts';
-import { SELECT_JOIN_TOKEN } from './statements/select-join-token.ts';
+import { REUSABLE_TOKEN_LOCK, SELECT_JOIN_TOKEN } from './statements/select-join-token.ts';
 import { ifMayAct } from './writers/guarded.ts';
 import { onBehalf } from './writers/needs.ts';
 
@@ -37,18 +37,21 @@ export function enrolmentMethods({ read, transactions, writers }: Context): Enro
     revokeJoinToken: ({ joinTokenId, now, actor }) =>
       transactions.run((connection) =>
         ifMayAct(connection, { now, ...(actor && { actor }) }, async () => {
-          const lock = 'WHERE public_id = $1 AND revoked_at IS NULL FOR UPDATE';
-          const [row] = await connection.query<JoinTokenRow>({
-            text: `${SELECT_JOIN_TOKEN} ${lock}`,
-            values: [joinTokenId],
-          });
+          const values = [joinTokenId];
+          // Waits for the enrolments with it that are under way.
+          const lock = `SELECT pg_advisory_xact_lock(${REUSABLE_TOKEN_LOCK}) FROM join_tokens WHERE public_id = $1`;
+          const select = `${SELECT_JOIN_TOKEN} WHERE public_id = $1 AND revoked_at IS NULL FOR UPDATE`;
+          const [, [row]] = await Promise.all([
+            connection.run({ text: lock, values }),
+            connection.query<JoinTokenRow>({ text: select, values }),
+          ]);
           if (row === undefined) return { outcome: 'not_found' } as const;
           const text = 'UPDATE join_tokens SET revoked_at = $1 WHERE id = $2';
           await connection.run({ text, values: [now, row.id] });
           return { outcome: 'revoked', token: toJoinToken(row) } as const;
         }),
       ),
-    // Many agents may enrol with one token, whose row each transaction locks: those of a batch share it.
+    // Many agents may enrol at the same time, with one token: they share transactions.
     enrol: (request) => {
       const { tokenHash, credentialHash, requestedMachineId, freshMachineId, name } = request;
       const machineId = requestedMachineId ?? freshMachineId;

@@ -2,7 +2,9 @@
 import { once } from 'node:events';
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
+import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
+import { REUSABLE_TOKEN_LOCK } from '../../../src/store/postgres/statements/select-join-token.ts';
 import type { Store } from '../../../src/store/store.ts';
 import { freePort } from '../../helpers/free-port.ts';
 import { until } from '../../helpers/processes.ts';
@@ -133,24 +135,57 @@ describe('writes through several servers', () => {
     expect((await first.store.listExecutions({ machineId: MACHINE, limit: 9 })).items).toHaveLength(1);
   });
 
-  it('give the same answer to an enrolment that is repeated at the same time', async () => {
-    const servers = [await schemas.open(), await schemas.open()];
-    for (const [index, binding] of [
-      {},
-      { machineId: 'dm-bound' },
-      { machineId: 'dm-shared', reusable: true },
-    ].entries()) {
-      const token = { joinTokenId: `t${index}`, reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...binding };
-      const tokenHash = Buffer.from(`token ${index}`);
+  it.each([
+    ['once', {}],
+    ['for a machine', { machineId: 'dm-bound' }],
+    ['for a machine, again and again', { machineId: 'dm-bound', reusable: true }],
+    ['again and again', { reusable: true }],
+  ])(
+    'give the same answer to an enrolment that is repeated at the same time: a token that is used %s',
+    async (_name, binding) => {
+      const servers = [await schemas.open(), await schemas.open()];
+      const token = { joinTokenId: 't', reusable: false, createdAt: T0, expiresAt: T0 + 1000, ...binding };
+      const tokenHash = Buffer.from('token');
       await servers[0]?.createJoinToken({ token, tokenHash, now: T0 });
-      const outcomes = await Promise.all(
-        [...servers, ...servers].map((server, turn) => {
-          const freshMachineId = `dm-fresh-${index}-${turn}`;
-          return server.enrol({ tokenHash, freshMachineId, credentialHash: Buffer.from(`c${index}`), now: T0 });
-        }),
-      );
+      const repeats = (credential: string, through: readonly Store[]) =>
+        through.map((server, turn) => {
+          const freshMachineId = `dm-${credential}-${turn}`;
+          return server.enrol({ tokenHash, freshMachineId, credentialHash: Buffer.from(credential), now: T0 });
+        });
+      const outcomes = await Promise.all(repeats('first', servers));
       expect(outcomes[0]).toMatchObject({ outcome: 'enrolled' });
-      expect(outcomes.every((outcome) => isDeepStrictEqual(outcome, outcomes[0]))).toBe(true);
+      expect(outcomes[1]).toEqual(outcomes[0]);
+      const more = await Promise.all(repeats('second', [...servers, ...servers]));
+      expect(more.every((outcome) => isDeepStrictEqual(outcome, more[0]))).toBe(true);
+    },
+  );
+
+  it('do not let enrolments with a reusable token wait for each other, but a revocation for all of them', async () => {
+    const [first, second] = [await schemas.open(), await schemas.open()];
+    const token = { joinTokenId: 'many', reusable: true, createdAt: T0, expiresAt: T0 + 1000 };
+    await first.createJoinToken({ token, tokenHash: Buffer.from('many'), now: T0 });
+    const enrol = (server: Store, name: string) => {
+      const credentialHash = Buffer.from(`credential of ${name}`);
+      return server.enrol({ tokenHash: Buffer.from('many'), freshMachineId: `dm-${name}`, credentialHash, now: T0 });
+    };
+    // An enrolment that is under way on a third server.
+    const third = new pg.Client({ connectionString: schemas.url });
+    await third.connect();
+    try {
+      await third.query(`BEGIN; SELECT pg_advisory_xact_lock_shared(${REUSABLE_TOKEN_LOCK}) FROM join_tokens`);
+      const both = await Promise.all([enrol(first, 'a'), enrol(second, 'b')]);
+      expect(both.map(({ outcome }) => outcome)).toEqual(['enrolled', 'enrolled']);
+      const revoking = first.revokeJoinToken({ joinTokenId: 'many', now: T0 });
+      const waiting = async () =>
+        (await schemas.query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")).length;
+      await until('the revocation waits', async () => (await waiting()) === 1);
+      const late = enrol(second, 'late');
+      await until('an enrolment after it waits behind it', async () => (await waiting()) === 2);
+      await third.query('COMMIT');
+      expect(await revoking).toMatchObject({ outcome: 'revoked' });
+      expect(await late).toEqual({ outcome: 'token_invalid' });
+    } finally {
+      await third.end();
     }
   });
 

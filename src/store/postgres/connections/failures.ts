@@ -13,6 +13,9 @@ const CONNECTION = /connection|timeout|terminated|not queryable/i;
  */
 const CONFLICT = /^(40001|40P01|22012)$/;
 
+/** Indexes of machines, one of which another transaction has made or enrolled meanwhile. */
+const RACED = new Set(['machines_public_id_key', 'machines_by_credential']);
+
 /** Returns `error` for callers of the store: StoreUnavailableError if trying again can help, else the error itself. */
 export function asStoreError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof StoreUnavailableError) return error;
@@ -27,7 +30,7 @@ export function asStoreError(error: unknown): unknown {
 
 /** Whether the transaction failed because of another one. It has to be run again, and then finds the changes of the other. */
 export function isConflict(error: unknown): boolean {
-  return CONFLICT.test(codeOf(error) ?? '') || constraintOf(error) === 'machines_public_id_key';
+  return CONFLICT.test(codeOf(error) ?? '') || RACED.has(constraintOf(error) ?? '');
 }
 
 /** Whether the database accepts no writes on this connection. A new connection may reach a primary. */

@@ -50,7 +50,7 @@ const SAVE_OPERATIONS = `INSERT INTO machine_operations (machine_id, number, nam
 const DROP_OPERATIONS = 'DELETE FROM machine_operations WHERE machine_id = ANY($1::bigint[])';
 const GRANT_CREDENTIALS = `UPDATE machines m SET credential_hash = u.hash, enrolled_with = u.token, credential_replaced = u.replaced
   FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::boolean[]) AS u (id, hash, token, replaced) WHERE m.id = u.id`;
-const USE_TOKENS = `UPDATE join_tokens t SET used_at = u.at FROM unnest($1::bigint[], $2::bigint[]) AS u (id, at) WHERE t.id = u.id`;
+const USE_TOKENS = `UPDATE join_tokens t SET used_at = coalesce(t.used_at, u.at) FROM unnest($1::bigint[], $2::bigint[]) AS u (id, at) WHERE t.id = u.id`;
 const DROP_CREDENTIALS = 'UPDATE machines SET credential_hash = NULL WHERE id = ANY($1::bigint[])';
 const REVOKE_TOKENS = `UPDATE join_tokens t SET revoked_at = u.at FROM unnest($1::text[], $2::bigint[]) AS u (machine, at)
   WHERE t.machine_public_id = u.machine AND t.revoked_at IS NULL`;
@@ -100,7 +100,7 @@ export function machineStatements(machines: BatchMachines): Statement[] {
     ...bulk(
       'use-tokens',
       USE_TOKENS,
-      machines.usedTokens.map(({ key, at }) => [key, at]),
+      machines.usedTokens.toSorted((a, b) => a.key - b.key).map(({ key, at }) => [key, at]),
     ),
     ...bulk(
       'drop-credentials',

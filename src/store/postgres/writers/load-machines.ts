@@ -1,9 +1,11 @@
 /** Locks and reads the machines of a batch, and what decides about new ones: their names, providers and join tokens. */
 import type { JoinTokenRow } from '../../rows/join-token-row.ts';
 import type { Connection } from '../connections/connection.ts';
-import { SELECT_JOIN_TOKEN } from '../statements/select-join-token.ts';
+import { REUSABLE_TOKEN_LOCK, SELECT_JOIN_TOKEN } from '../statements/select-join-token.ts';
 import { type MachineRow, SELECT_MACHINE } from '../statements/select-machine.ts';
 import type { Needs } from './needs.ts';
+
+type TokenRow = JoinTokenRow & { token_hash: Buffer };
 
 const LOCK_MACHINES = `${SELECT_MACHINE} WHERE m.public_id = ANY($1) ORDER BY m.id FOR NO KEY UPDATE OF m`;
 /** Locks machines by their ids, by the tokens that are for them, and by their credentials. */
@@ -25,17 +27,23 @@ export async function loadMachines(connection: Connection, all: readonly Needs[]
     : connection.query<MachineRow>({ name: 'lock-machines', text: LOCK_MACHINES, values: [ids] });
 }
 
-/** Locks join tokens. Of two transactions with the same one, the second waits here for the first. */
+const OF_HASHES = 'token_hash = ANY($1::bytea[])';
+const SHARE_REUSABLE = `SELECT pg_advisory_xact_lock_shared(${REUSABLE_TOKEN_LOCK})
+  FROM (SELECT id FROM join_tokens WHERE ${OF_HASHES} AND reusable ORDER BY id) AS t`;
+const READ_REUSABLE = `${SELECT_JOIN_TOKEN} WHERE ${OF_HASHES} AND reusable`;
+const LOCK_OTHERS = `${SELECT_JOIN_TOKEN} WHERE ${OF_HASHES} AND NOT reusable ORDER BY id FOR UPDATE`;
+
+/** Locks and reads join tokens. Of two transactions with the same one, the second waits here for the first, unless the token is reusable. */
 export async function loadTokens(connection: Connection, all: readonly Needs[]): Promise<Map<string, JoinTokenRow>> {
   const hashes = all.flatMap(({ enrolment }) => enrolment?.tokenHash ?? []);
   if (hashes.length === 0) return new Map();
-  const text = `${SELECT_JOIN_TOKEN} WHERE token_hash = ANY($1::bytea[]) ORDER BY id FOR UPDATE`;
-  const rows = await connection.query<JoinTokenRow & { token_hash: Buffer }>({
-    name: 'lock-tokens',
-    text,
-    values: [hashes],
-  });
-  return new Map(rows.map((row) => [row.token_hash.toString('hex'), row]));
+  const values = [hashes];
+  const [, reusable, others] = await Promise.all([
+    connection.run({ name: 'share-tokens', text: SHARE_REUSABLE, values }),
+    connection.query<TokenRow>({ name: 'read-tokens', text: READ_REUSABLE, values }),
+    connection.query<TokenRow>({ name: 'lock-tokens', text: LOCK_OTHERS, values }),
+  ]);
+  return new Map([...reusable, ...others].map((row) => [row.token_hash.toString('hex'), row]));
 }
 
 /** Counts the machines of providers. Of two transactions that create machines of a provider, one waits here for the other. */
