@@ -1,11 +1,10 @@
 /** The agent's settings: one table. Only this file of the agent reads the environment. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Labels, parseLabels } from '../core/machines/labels.ts';
 import { ConfigError } from '../node/config-error.ts';
+import { readCertificates, readKeyPair } from '../node/files/pem.ts';
 import type { LogFormat } from '../node/log-destination.ts';
 import { isLoopback } from '../node/network/loopback.ts';
-import { OTHERS_THAN_READING_GROUP, refuseOpenFile } from '../node/private-file.ts';
 import { proxyFor } from '../node/proxy.ts';
 import { SETTINGS } from './schemas/checks.ts';
 import type { CheckedSetting } from './schemas/settings.ts';
@@ -144,10 +143,14 @@ class Source {
     throw this.wrong(property, `${check?.expected ?? 'is unknown'}, not ${JSON.stringify(value)}`);
   }
 
-  wrong(property: Property, message: string, cause?: unknown): ConfigError {
-    const setting = settingOf(property);
-    const name = this.#flags[property] === undefined ? setting.variable : setting.flag;
-    return new ConfigError(`${name}: ${message}`, { cause });
+  /** The name of a setting as it was given. */
+  nameOf(property: Property): string {
+    const { variable, flag } = settingOf(property);
+    return this.#flags[property] === undefined ? variable : flag;
+  }
+
+  wrong(property: Property, message: string): ConfigError {
+    return new ConfigError(`${this.nameOf(property)}: ${message}`);
   }
 }
 
@@ -183,30 +186,23 @@ function readLabels(source: Source): Labels {
 }
 
 function readTls(source: Source): AgentTls {
-  const ca = readPem(source, 'caFile');
-  const cert = readPem(source, 'tlsCert');
-  const key = readPem(source, 'tlsKey');
+  const [ca, cert, key] = [source.text('caFile'), source.text('tlsCert'), source.text('tlsKey')];
   if ((cert === undefined) !== (key === undefined)) {
     throw source.wrong(
       cert === undefined ? 'tlsKey' : 'tlsCert',
       'a certificate needs its key, and a key its certificate',
     );
   }
+  const own = cert !== undefined && key !== undefined ? { cert, key } : undefined;
+  const names = { cert: source.nameOf('tlsCert'), key: source.nameOf('tlsKey') };
   return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(ca !== undefined && { ca: readCertificates(source.nameOf('caFile'), ca).toString() }),
+    ...(own !== undefined && textsOf(readKeyPair(names, own))),
   };
 }
 
-function readPem(source: Source, property: 'caFile' | 'tlsCert' | 'tlsKey'): string | undefined {
-  const file = source.text(property);
-  if (file === undefined) return undefined;
-  try {
-    if (property === 'tlsKey') refuseOpenFile(file, OTHERS_THAN_READING_GROUP);
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw source.wrong(property, (cause as Error).message, cause);
-  }
+function textsOf({ cert, key }: Record<'cert' | 'key', Buffer>): Record<'cert' | 'key', string> {
+  return { cert: cert.toString(), key: key.toString() };
 }
 
 /** systemd's LoadCredential= puts a file `join-token` into a directory that only the service can read. */

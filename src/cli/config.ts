@@ -1,9 +1,9 @@
 /** The client's settings. Only this file of the CLI reads the environment. */
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Command } from 'commander';
+import { readCertificates } from '../node/files/pem.ts';
 import { isLoopback } from '../node/network/loopback.ts';
 import { CliError } from './cli-error.ts';
 import { type Login, readLogin, readPrivate } from './login-file.ts';
@@ -12,6 +12,7 @@ import { addSettingOptions, type SettingOption } from './setting-options.ts';
 export type Environment = Readonly<Partial<Record<string, string>>>;
 
 export const DEFAULT_URL = 'http://127.0.0.1:7411';
+const CA_FILE = 'EXECPLANE_CA_FILE';
 
 /** All settings of the commands that talk to a server, in the order in which they are shown. */
 export const CLIENT_SETTINGS: readonly SettingOption[] = [
@@ -61,7 +62,10 @@ export function readClientConfig(flags: ClientFlags, env: Environment = environm
   // A stored key is only for the server that it was stored for.
   const kept = login !== undefined && addressOf(new URL(login.url)) === addressOf(url) ? login : undefined;
   const givenCa = settings.given('caFile', 'CA_FILE');
-  const ca = givenCa === undefined ? readCa(kept?.caFile, `ca_file in ${loginFile(env)}`) : readCa(givenCa);
+  const ca =
+    givenCa === undefined
+      ? readCa(kept?.caFile, `ca_file in ${loginFile(env)}`)
+      : readCa(givenCa, flags['caFile'] === undefined ? CA_FILE : '--ca-file');
   const apiKey = settings.apiKey() ?? kept?.apiKey ?? (isLoopback(url.hostname) ? readAdminKey(settings) : undefined);
   if (apiKey === undefined) {
     throw new CliError(`there is no API key for ${url.origin}.`, {
@@ -177,13 +181,8 @@ class Settings {
   }
 }
 
-function readCa(file: string | undefined, setting = 'EXECPLANE_CA_FILE'): string | undefined {
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new CliError(`${setting}: ${(cause as Error).message}`, { exitCode: 2, cause });
-  }
+function readCa(file: string | undefined, setting = CA_FILE): string | undefined {
+  return file === undefined ? undefined : readCertificates(setting, file).toString();
 }
 
 function readAdminKey(settings: Settings): string | undefined {

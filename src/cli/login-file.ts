@@ -1,5 +1,6 @@
 /** The file in which `execplane login` stores a server and a key for it. */
 import { dirname } from 'node:path';
+import { errorReason } from '../node/error-code.ts';
 import { OTHER_USERS, readRegularFile, writePrivateJson } from '../node/private-file.ts';
 import { CliError } from './cli-error.ts';
 import { makeDirectory } from '../node/directory.ts';
@@ -19,7 +20,7 @@ export function writeLogin(file: string, { url, apiKey, caFile, insecure }: Logi
     makeDirectory(dirname(file), 0o700);
     writePrivateJson(file, { url, api_key: apiKey, ca_file: caFile, insecure });
   } catch (cause) {
-    throw new CliError(`${file} cannot be written: ${(cause as Error).message}.`, { exitCode: 2, cause });
+    throw new CliError(`${file} cannot be written: ${errorReason(cause)}.`, { exitCode: 2, cause });
   }
 }
 
@@ -36,10 +37,10 @@ export function readLogin(file: string): Login | undefined {
 export function readPrivate(file: string): string | undefined {
   try {
     const read = readRegularFile(file);
-    if (read === undefined || (read.mode & OTHER_USERS) === 0) return read?.text;
+    if (read === undefined || (read.mode & OTHER_USERS) === 0) return read?.bytes.toString();
   } catch (cause) {
     const hint = 'Remove it, or name another server and key with EXECPLANE_URL and EXECPLANE_API_KEY.';
-    throw new CliError(`${file} cannot be read: ${(cause as Error).message}.`, { exitCode: 2, cause, hint });
+    throw new CliError(`${file} cannot be read: ${errorReason(cause)}.`, { exitCode: 2, cause, hint });
   }
   throw new CliError(`${file} can be read by other users: close it with "chmod 0600 ${file}".`, { exitCode: 2 });
 }

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { createFile } from './atomic-file.ts';
 import { ConfigError } from './config-error.ts';
-import { errorCode } from './error-code.ts';
+import { errorCode, errorReason } from './error-code.ts';
 import { readRegularFile } from './private-file.ts';
 import { makeDirectory } from './directory.ts';
 
@@ -27,9 +27,9 @@ export function readOrCreateKeyFile(path: string, { make, pattern, expected }: K
 
 function readIfPresent(path: string): string | undefined {
   try {
-    return readRegularFile(path)?.text.trim();
+    return readRegularFile(path)?.bytes.toString().trim();
   } catch (error) {
-    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+    throw new ConfigError(`${path} cannot be read: ${errorReason(error)}.`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Reads the settings that systemd passes to a packaged service: those in the unit and in the files that it names. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFile } from './private-file.ts';
 
 const UNIT_FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/lib/systemd/system', 'lib/systemd/system'];
 
@@ -54,7 +55,7 @@ function filesIn(folder: string): string[] {
 
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readRegularFile(path)?.bytes.toString();
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 /** The server process: constructs its parts, listens, and stops without dropping open requests. */
 import { Server as SecureServer } from 'node:https';
 import type { Logger } from 'pino';
+import { assertConfiguredDirectory } from '../node/files/configured-directory.ts';
 import { LOG_KEY } from '../node/log-keys.ts';
 import { startMemoryReturn } from '../node/native/memory-return.ts';
 import { packageVersion } from '../node/version.ts';
@@ -19,6 +20,7 @@ import { buildApp } from './http/app/app.ts';
 import { readSecureContext } from './http/app/http-server.ts';
 import { type AdminKey, newJoinToken, resolveAdminKey } from './http/authentication/admin-key.ts';
 import { secretHash } from './http/authentication/key-ring.ts';
+import { createOpenIdConnect } from './http/authentication/open-id-connect.ts';
 import type { App } from './http/http-context.ts';
 import { WAKE_RETRY_AFTER_MS } from './http/replies/wake-retry.ts';
 import { executionWire } from './http/replies/wire.ts';
@@ -67,6 +69,8 @@ export async function startServer(
   preparePrivateDirectory(config.dataDir);
   // Throws before anything is opened that would have to be closed again.
   readSecureContext(config);
+  if (config.packagesDir !== undefined) assertConfiguredDirectory('EXECPLANE_PACKAGES_DIR', config.packagesDir);
+  const openIdConnect = createOpenIdConnect(config);
   const now = () => control.now();
   const providers = readProviders(config.providers, { environment: readHookEnvironment(), now });
   const adminKey = resolveAdminKey({ configured: config.apiKey, dataDir: config.dataDir });
@@ -78,7 +82,7 @@ export async function startServer(
   const onMachine = feed.publisher((machineId) => control.tell({ about: 'status', machineId }));
   const store = await openStore(config, { onCommit, onMachine, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
-  const secret = await webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys });
+  const secret = await closingAfter(store, () => webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys }));
   const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
   const counts = startExecutionCounts({ store, logger, now });
   const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
@@ -100,7 +104,7 @@ export async function startServer(
   const { terminals } = control;
   const appParts = { terminals, metrics: telemetry.metrics(control), tracing: telemetry.tracing };
   const parts = { store, control, lifecycle, batches, schedules, logger, serverKeys, now: control.now };
-  const app = buildApp({ ...parts, ...appParts, adminKey: adminKey.key, version }, config);
+  const app = buildApp({ ...parts, ...appParts, openIdConnect, adminKey: adminKey.key, version }, config);
   admitAgents(app, { store, control, log: logger }, config);
   const stopListening = () => closeInTime(app, () => control.stop(), config.shutdownMs);
   try {
@@ -151,6 +155,16 @@ export async function runServer(config: ServerConfig): Promise<void> {
   memoryReturn.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** Settles as `read` does. If that rejects, closes the store, so that nothing keeps the process alive. */
+async function closingAfter<T>(store: Store, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /** Passes the changes that other servers announce to the parts of this one that wait for them. */

@@ -1,9 +1,9 @@
 /** Seals secrets at rest (AES-256-GCM) and computes keyed digests, with keys derived from the server's key file. */
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStringRecord } from '../core/json.ts';
 import { ConfigError } from '../node/config-error.ts';
+import { readConfiguredSecret } from '../node/files/configured-file.ts';
 import { type KeyFileFormat, readOrCreateKeyFile } from '../node/key-file.ts';
 import { openBytes, sealBytesInSteps } from './aes-gcm.ts';
 import { atOnce, inTurns } from './turns.ts';
@@ -71,13 +71,11 @@ export function loadServerKeys(dataDir: string, keyFile?: string): ServerKeys {
 
 /** Reads a key file that several servers share, and does not create it. Throws ConfigError. */
 function readKey(path: string): string {
-  try {
-    const key = readFileSync(path, 'utf8').trim();
-    if (FORMAT.pattern.test(key)) return key;
-  } catch (cause) {
-    throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: it cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  throw new ConfigError(`EXECPLANE_SECRET_KEY_FILE: it must hold ${FORMAT.expected}`);
+  const key = readConfiguredSecret('EXECPLANE_SECRET_KEY_FILE', path);
+  if (FORMAT.pattern.test(key)) return key;
+  throw new ConfigError(
+    `EXECPLANE_SECRET_KEY_FILE: ${path} is damaged: it must hold ${FORMAT.expected}: copy it again from another server`,
+  );
 }
 
 /** Derives the keys for each purpose from `master` (32 bytes). */

@@ -92,6 +92,7 @@ describe('keys and logins', () => {
   test.each([
     ['a directory', 'mkdir admin.key', 'cannot be read: it is a directory.'],
     ['a FIFO', 'mkfifo -m 600 admin.key', 'cannot be read: it is not a regular file.'],
+    ['a link to itself', 'ln -s admin.key admin.key', 'cannot be read: too many symbolic links encountered.'],
   ])(
     'an admin key file that is %s gives one sentence and exit code 2, for the CLI and the server',
     async (_what, make, told) => {

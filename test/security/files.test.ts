@@ -78,9 +78,11 @@ test.runIf(process.platform === 'linux')(
   'an agent directory that cannot be made is reported at once, with the name of the setting',
   () => {
     expect(() => prepareDirectory('/proc/execplane')).toThrow(
-      /^EXECPLANE_AGENT_DIR: \/proc\/execplane cannot be made: ENOENT/,
+      /^EXECPLANE_AGENT_DIR: \/proc\/execplane cannot be made: no such file or directory: name another directory/,
     );
-    expect(() => prepareDirectory('/proc/version')).toThrow('EXECPLANE_AGENT_DIR: /proc/version is not a directory.');
+    expect(() => prepareDirectory('/proc/version')).toThrow(
+      'EXECPLANE_AGENT_DIR: /proc/version is not a directory: name another one',
+    );
   },
 );
 

@@ -1,5 +1,6 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { statusOf } from '../../node/files/configured-directory.ts';
 import { type Finding, fail, judgeSpace, ok } from '../../node/finding.ts';
 import { PolicyFile } from '../runner/policy/policy-file.ts';
 import { readCredential } from '../link/enrolment/credential.ts';
@@ -8,7 +9,7 @@ const OTHERS = 0o077;
 
 /** Checks that the state directory exists, is closed to other users, has a credential, and that the disk has room for output. */
 export function examineDirectory(dir: string): Finding[] {
-  const stat = statSync(dir, { throwIfNoEntry: false });
+  const stat = statusOf(dir);
   if (stat === undefined || !stat.isDirectory()) {
     const remedy = 'Name it with --agent-dir or EXECPLANE_AGENT_DIR, or start the agent once: the agent makes it.';
     return [fail('agent directory', `${dir} is not a directory`, remedy)];

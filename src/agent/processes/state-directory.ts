@@ -1,19 +1,21 @@
 import { statSync } from 'node:fs';
 import { ConfigError } from '../../node/config-error.ts';
-import { makeDirectory } from '../../node/directory.ts';
-import { errorCode } from '../../node/error-code.ts';
+import { makeConfiguredDirectory } from '../../node/files/configured-directory.ts';
+import type { ConfiguredDirectory } from '../../node/files/directory-owner.ts';
+
+const SETTING = 'EXECPLANE_AGENT_DIR';
+
+/** The state directory of an agent. */
+export function stateDirectory(dir: string): ConfiguredDirectory {
+  return { setting: SETTING, dir };
+}
 
 /**
  * Makes the agent's directory (0700), or checks the existing one. Throws ConfigError if it cannot be made, or other users have access: a
  * user who reaches the runner's socket runs commands as this user.
  */
 export function prepareDirectory(dir: string): void {
-  try {
-    makeDirectory(dir, 0o700);
-  } catch (cause) {
-    const reason = errorCode(cause) === 'EEXIST' ? 'is not a directory' : `cannot be made: ${(cause as Error).message}`;
-    throw new ConfigError(`EXECPLANE_AGENT_DIR: ${dir} ${reason}.`, { cause });
-  }
+  makeConfiguredDirectory(SETTING, dir, 0o700);
   const stat = statSync(dir);
   const uid = process.getuid?.();
   if (uid !== undefined && stat.uid !== uid) {

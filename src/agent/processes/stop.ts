@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
 import { findRunner } from '../runner/runner-lock.ts';
 import type { RunnerSocket } from '../runner-socket/runner-socket.ts';
-import { becomeOwnerOf } from './directory-owner.ts';
+import { becomeOwnerOf } from '../../node/files/directory-owner.ts';
+import { stateDirectory } from './state-directory.ts';
 import { findLink } from './link-pid-file.ts';
 import { attachPatiently } from './runner-process.ts';
 
@@ -36,7 +37,7 @@ export type StopResult = 'stopped' | 'nothing_runs';
  * becomes the owner of the directory first, because the files there must not be trusted as root.
  */
 export async function stopAgent(dir: string): Promise<StopResult> {
-  becomeOwnerOf(dir);
+  becomeOwnerOf(stateDirectory(dir));
   const link = findLink(dir)?.pid;
   if (link !== undefined) {
     const process = processIdentity(link);

@@ -1,7 +1,8 @@
-import { readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 import { parseJson } from '../../core/json.ts';
+import { readRegularFile } from '../../node/private-file.ts';
 import { isInstanceFile } from '../schemas/checks.ts';
 import type { InstanceFile } from '../schemas/files.ts';
 
@@ -50,13 +51,13 @@ function identityOf(directory: string): string {
 }
 
 function take(path: string): InstanceFile | undefined {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readRegularFile(path)?.bytes.toString();
     unlinkSync(path);
   } catch {
     return undefined;
   }
-  const left = parseJson(text);
+  const left = parseJson(text ?? '');
   return isInstanceFile(left) ? left : undefined;
 }

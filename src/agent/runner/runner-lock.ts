@@ -1,9 +1,10 @@
-import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nanoid } from 'nanoid';
 import { parseJson } from '../../core/json.ts';
 import { errorCode } from '../../node/error-code.ts';
+import { readRegularFile } from '../../node/private-file.ts';
 import { isAlive, type ProcessIdentity, processIdentity } from '../../node/process-identity.ts';
 import { isProcessIdentity } from '../schemas/checks.ts';
 
@@ -88,6 +89,6 @@ function holderAlive(path: string): boolean {
 }
 
 function readHolder(path: string): ProcessIdentity | undefined {
-  const value = parseJson(readFileSync(path, 'utf8'));
+  const value = parseJson(readRegularFile(path)?.bytes.toString() ?? '');
   return isProcessIdentity(value) ? value : undefined;
 }

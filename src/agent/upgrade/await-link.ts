@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { asOwnerOf } from '../processes/directory-owner.ts';
+import { asOwnerOf } from '../../node/files/directory-owner.ts';
+import { stateDirectory } from '../processes/state-directory.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 
 const POLL_INTERVAL_MS = 50;
@@ -20,7 +21,7 @@ export async function linkTrouble({ dir, version, notPid, withinMs }: ExpectedLi
   const until = performance.now() + withinMs;
   let steady = { pid: 0, since: 0 };
   for (;;) {
-    const found = asOwnerOf(dir, () => findLink(dir));
+    const found = asOwnerOf(stateDirectory(dir), () => findLink(dir));
     const link = found?.pid === notPid ? undefined : found;
     if (link?.linked !== true) steady = { pid: 0, since: 0 };
     else if (link.version !== version) return `version ${link.version} came up instead`;

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { asOwnerOf } from '../processes/directory-owner.ts';
+import { asOwnerOf } from '../../node/files/directory-owner.ts';
+import { stateDirectory } from '../processes/state-directory.ts';
 import { findLink } from '../processes/link-pid-file.ts';
 import { endProcess } from '../processes/stop.ts';
 import { processIds } from '../../node/process-table.ts';
@@ -66,13 +67,13 @@ function isLinkOf(main: string, [, ...args]: readonly string[]): boolean {
 export async function startedAgain(dir: string, program: string, as: StartedAs): Promise<void> {
   const until = performance.now() + SUPERVISOR_TIMEOUT_MS;
   while (performance.now() < until) {
-    if (asOwnerOf(dir, () => findLink(dir)) !== undefined) return;
+    if (asOwnerOf(stateDirectory(dir), () => findLink(dir)) !== undefined) return;
     await delay(POLL_INTERVAL_MS);
   }
   const { uid, gid } = statSync(dir);
   const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
   const flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-  const log = asOwnerOf(dir, () => openSync(join(dir, 'link.log'), flags, 0o600));
+  const log = asOwnerOf(stateDirectory(dir), () => openSync(join(dir, 'link.log'), flags, 0o600));
   const child = spawn(program, ['agent', ...as.args], {
     cwd: as.cwd,
     env: as.env,

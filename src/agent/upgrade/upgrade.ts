@@ -1,9 +1,11 @@
 /** `execplane agent upgrade`: replaces the link by another version under running commands, or puts the old one back. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { asOwnerOf } from '../processes/directory-owner.ts';
+import { asOwnerOf } from '../../node/files/directory-owner.ts';
+import { stateDirectory } from '../processes/state-directory.ts';
 import { findLink, type LinkProcess } from '../processes/link-pid-file.ts';
+import { ConfigError } from '../../node/config-error.ts';
 import { packageVersion } from '../../node/version.ts';
 import { linkTrouble } from './await-link.ts';
 import type { Change } from './change.ts';
@@ -30,7 +32,9 @@ const WAY_BACK_MS = 60_000;
 /** Replaces the link, and settles when the new one is connected. If it is not in time, puts the old one back and rejects. */
 export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): Promise<void> {
   const before = presentLink(dir);
-  if (!existsSync(to)) throw new Error(`--to: ${to} does not exist`);
+  const found = statSync(to, { throwIfNoEntry: false });
+  if (found === undefined) throw new ConfigError(`--to: ${to} does not exist`);
+  if (!found.isDirectory() && !found.isFile()) throw new ConfigError(`--to: ${to} is neither a folder nor a file`);
   const request = { dir, to, before };
   const change = (await isPackaged(ROOT)) ? await changePackages(to) : await changeLinkedProgram(ROOT, request);
   let kept = false;
@@ -51,7 +55,7 @@ export async function upgradeAgent({ dir, to, withinMs, say }: UpgradeOptions): 
 
 /** Returns the connected link. Throws without one, because then the upgrade could not be verified. */
 function presentLink(dir: string): LinkProcess {
-  const link = asOwnerOf(dir, () => findLink(dir));
+  const link = asOwnerOf(stateDirectory(dir), () => findLink(dir));
   if (link === undefined) {
     throw new Error(
       `no agent runs on ${dir}: name its directory with --agent-dir (the package uses /var/lib/execplane-agent/state).`,

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { MachineClient } from '../../client/main.ts';
+import { errorReason } from '../../node/error-code.ts';
 import { CliError } from '../cli-error.ts';
 import { clientCommand, clientOf } from '../client-command.ts';
 import type { CopyOptions } from '../copy/copy.ts';
@@ -91,6 +92,6 @@ function kindOf(path: string): 'folder' | 'file' {
   try {
     return statSync(path).isDirectory() ? 'folder' : 'file';
   } catch (cause) {
-    throw new CliError(`${path} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CliError(`${path} cannot be read: ${errorReason(cause)}.`, { cause });
   }
 }

@@ -1,8 +1,11 @@
 /** Reads the environment that `exec` passes to a command. */
-import { readFileSync } from 'node:fs';
+import { readConfiguredText } from '../../node/files/configured-file.ts';
 import { CliError } from '../cli-error.ts';
 import { environment } from '../config.ts';
 import { assertVariableIsText } from '../raw-arguments.ts';
+
+/** The largest environment that the server accepts by default. */
+const MAX_BYTES = 8_388_608;
 
 /**
  * Parses `NAME=VALUE`. `NAME` alone takes its value from the local environment, and has none if it is not set there. Undefined if the
@@ -19,7 +22,7 @@ export function environmentVariable(text: string): [name: string, value: string 
 /** Reads a file with one variable per line. Skips empty lines and lines that begin with #. Throws CliError. */
 export function readEnvironmentFile(file: string): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const [at, line] of readText(file).split(/\r?\n/).entries()) {
+  for (const [at, line] of readConfiguredText('--env-file', file, { maxBytes: MAX_BYTES }).split(/\r?\n/).entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [name, value] = environmentVariable(line) ?? [];
     if (name === undefined) {
@@ -28,13 +31,4 @@ export function readEnvironmentFile(file: string): Record<string, string> {
     if (value !== undefined) variables[name] = value;
   }
   return variables;
-}
-
-function readText(file: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
-  } catch (cause) {
-    const reason = cause instanceof TypeError ? 'it is not UTF-8 text' : (cause as Error).message;
-    throw new CliError(`--env-file: ${file} cannot be read: ${reason}.`, { exitCode: 2, cause });
-  }
 }

@@ -1,11 +1,10 @@
 /** Backs up and restores a data directory: the database, and the keys without which it cannot be read. */
 import {
-  chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -13,11 +12,23 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { flush } from '../../node/atomic-file.ts';
-import { BackupError, backUpDatabase, type CompanionFile, type RowCounts } from '../../store/sqlite/backup/backup.ts';
+import { ConfigError } from '../../node/config-error.ts';
+import { errorReason } from '../../node/error-code.ts';
+import { makeConfiguredDirectory } from '../../node/files/configured-directory.ts';
+import { asOwnerOf } from '../../node/files/directory-owner.ts';
+import { readRegularFile } from '../../node/private-file.ts';
+import {
+  BackupError,
+  backUpDatabase,
+  type CompanionFile,
+  openExisting,
+  type RowCounts,
+} from '../../store/sqlite/backup/backup.ts';
 import { DatabaseInUseError, takeOwnership } from '../../store/sqlite/file/owner.ts';
-import { type Unpacked, unpackBackup } from '../../store/sqlite/backup/restore.ts';
+import { type BackupFile, openBackup, type Unpacked, unpackBackup } from '../../store/sqlite/backup/restore.ts';
 import { packageVersion } from '../../node/version.ts';
 
+const DATA_DIR = 'EXECPLANE_DATA_DIR';
 const DATABASE = 'execplane.db';
 const KEYS = ['secret.key', 'admin.key', 'webhook.secret'];
 /** The files that a restore writes or replaces. */
@@ -30,15 +41,28 @@ export interface BackupReport {
   keys: string[];
 }
 
-/** Backs up `dataDir` into the new file `to`, while its server runs or not. Throws BackupError. */
+/**
+ * Backs up `dataDir` into the new file `to`, while its server runs or not. If this process is root, it reads the data as the owner of the
+ * directory, who may have put links there. Throws BackupError, ConfigError.
+ */
 export async function backUp(p: { dataDir: string; to: string; now: number }): Promise<BackupReport> {
-  const files = KEYS.filter((name) => existsSync(join(p.dataDir, name))).map((name) => ({
-    name,
-    content: readFileSync(join(p.dataDir, name)),
+  const { files, source } = asOwnerOf({ setting: DATA_DIR, dir: p.dataDir }, () => ({
+    files: KEYS.flatMap((name) => readKey(p.dataDir, name)),
+    source: openExisting(join(p.dataDir, DATABASE)),
   }));
-  const from = join(p.dataDir, DATABASE);
-  const counts = await backUpDatabase({ from, to: p.to, files, now: p.now, version: packageVersion() });
+  const counts = await backUpDatabase({ source, to: p.to, files, now: p.now, version: packageVersion() });
   return { bytes: statSync(p.to).size, counts, keys: files.map(({ name }) => name) };
+}
+
+/** Returns the key file, if there is one. */
+function readKey(dataDir: string, name: string): CompanionFile[] {
+  const path = join(dataDir, name);
+  try {
+    const content = readRegularFile(path)?.bytes;
+    return content === undefined ? [] : [{ name, content }];
+  } catch (cause) {
+    throw new ConfigError(`${DATA_DIR}: ${path} cannot be read: ${errorReason(cause)}`, { cause });
+  }
 }
 
 export interface RestoreReport extends Omit<Unpacked, 'files'> {
@@ -48,9 +72,20 @@ export interface RestoreReport extends Omit<Unpacked, 'files'> {
 
 /**
  * Restores the backup `from` into `dataDir`. The whole backup is unpacked and verified elsewhere before anything is touched. Existing
- * data is kept in a folder beside it, and is replaced only with `force`. Throws BackupError, also if a server runs on the directory.
+ * data is kept in a folder beside it, and is replaced only with `force`. If this process is root, it writes as the owner of the directory,
+ * who may have put links there. Throws BackupError, also if a server runs on the directory, and ConfigError.
  */
 export function restore(p: { dataDir: string; from: string; force: boolean; now: number }): RestoreReport {
+  // Opened before, because the owner of the directory may not read it.
+  const from = openBackup(p.from);
+  try {
+    return asOwnerOf({ setting: DATA_DIR, dir: p.dataDir }, () => restoreOpened({ ...p, from }));
+  } finally {
+    closeSync(from.descriptor);
+  }
+}
+
+function restoreOpened(p: { dataDir: string; from: BackupFile; force: boolean; now: number }): RestoreReport {
   const owner = own(p.dataDir);
   try {
     const present = OURS.filter((name) => existsSync(join(p.dataDir, name)));
@@ -60,7 +95,7 @@ export function restore(p: { dataDir: string; from: string; force: boolean; now:
     const aside = mkdtempSync(join(p.dataDir, 'restoring-'));
     try {
       const { files, ...report } = unpackBackup({ from: p.from, to: join(aside, DATABASE), now: p.now });
-      refuseUnknown(p.from, files);
+      refuseUnknown(p.from.name, files);
       for (const { name, content } of files) writeKey(join(aside, name), content);
       const replaced = putAside(p.dataDir, present, p.now);
       for (const name of readdirSync(aside)) renameSync(join(aside, name), join(p.dataDir, name));
@@ -71,20 +106,19 @@ export function restore(p: { dataDir: string; from: string; force: boolean; now:
     }
   } finally {
     owner.close();
-    giveToOwner(p.dataDir);
   }
 }
 
 /** Locks the database, so that no server starts meanwhile. */
 function own(dataDir: string): { close(): void } {
+  makeConfiguredDirectory(DATA_DIR, dataDir, 0o700);
   try {
     return takeOwnership(join(dataDir, DATABASE), 0);
   } catch (error) {
-    const reason =
-      error instanceof DatabaseInUseError
-        ? `a server runs on ${dataDir}: stop it first`
-        : `${dataDir} cannot be used as the data directory: ${(error as Error).message}`;
-    throw new BackupError(reason, { cause: error });
+    if (error instanceof DatabaseInUseError) {
+      throw new BackupError(`a server runs on ${dataDir}: stop it first`, { cause: error });
+    }
+    throw new BackupError(`${join(dataDir, DATABASE)} cannot be locked: ${errorReason(error)}`, { cause: error });
   }
 }
 
@@ -109,12 +143,4 @@ function putAside(dataDir: string, present: readonly string[], now: number): str
   mkdirSync(folder, { mode: 0o700 });
   for (const name of present) renameSync(join(dataDir, name), join(folder, name));
   return folder;
-}
-
-/** Gives the files to the owner of the directory, who could not read files of root. */
-function giveToOwner(dataDir: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(dataDir);
-  const names = [...OURS, `${DATABASE}.lock`, ...readdirSync(dataDir).filter((name) => name.startsWith('replaced-'))];
-  for (const name of names) if (existsSync(join(dataDir, name))) chownSync(join(dataDir, name), uid, gid);
 }

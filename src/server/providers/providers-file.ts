@@ -1,11 +1,11 @@
 /** Reads the file with the providers of a server (EXECPLANE_PROVIDERS). It is read at start, and the API cannot change it. */
-import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { AUTOSLEEP_PATTERN, parseAutosleep } from '../../core/machines/autosleep.ts';
 import { parseJson } from '../../core/json.ts';
 import { OPERATIONS } from '../../core/machines/operation.ts';
 import { ConfigError } from '../../node/config-error.ts';
+import { readConfiguredText } from '../../node/files/configured-file.ts';
 import type { Provider, Providers, ProviderSettings } from '../control/lifecycle/provider.ts';
 import { runCommandHook } from './command-hook.ts';
 import { runHttpHook } from './http-hook.ts';
@@ -52,7 +52,7 @@ export interface HookContext {
 /** Reads the file; without `path` there are no providers. Throws ConfigError with the setting and the place in the file. */
 export function readProviders(path: string | undefined, context: HookContext): Providers {
   if (path === undefined) return { byName: new Map() };
-  const value = parseJson(readText(path));
+  const value = parseJson(readConfiguredText('EXECPLANE_PROVIDERS', path));
   if (value === undefined) throw fault(path, 'is not JSON');
   if (!Value.Check(FileSchema, value)) {
     const [first] = Value.Errors(FileSchema, value);
@@ -64,14 +64,6 @@ export function readProviders(path: string | undefined, context: HookContext): P
   if (value.default === undefined) return { byName };
   if (!byName.has(value.default)) throw fault(path, `default: there is no provider ${value.default}`);
   return { defaultName: value.default, byName };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigError(`EXECPLANE_PROVIDERS: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function fault(path: string, message: string, cause?: unknown): ConfigError {

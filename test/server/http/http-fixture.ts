@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { nanoid } from 'nanoid';
 import { type Logger, pino } from 'pino';
 import { type EndedPayload, REPORT_KIND, type ReportKind } from '../../../src/core/report.ts';
+import { createOpenIdConnect } from '../../../src/server/http/authentication/open-id-connect.ts';
 import { type AppDeps, buildApp } from '../../../src/server/http/app/app.ts';
 import { readServerConfig, type ServerConfig } from '../../../src/server/config.ts';
 import type { ControlPlane, CreateRequest } from '../../../src/server/control/control.ts';
@@ -106,6 +107,7 @@ export async function httpFixture(options: FixtureOptions = {}): Promise<HttpFix
     logger,
     serverKeys: keys,
     adminKey: ADMIN_KEY,
+    openIdConnect: createOpenIdConnect(config),
     version: '0.0.0',
   };
   const app = buildApp(options.now === undefined ? deps : { ...deps, now: options.now }, config);

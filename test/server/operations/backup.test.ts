@@ -1,6 +1,8 @@
 /** Backup and restore of a data directory while a server writes, and their failures. */
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,13 +10,14 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backUp, restore } from '../../../src/server/operations/backup.ts';
 import { BackupError } from '../../../src/store/sqlite/backup/backup.ts';
 import { appendDigest, takeDigest } from '../../../src/store/sqlite/backup/digest.ts';
@@ -119,7 +122,7 @@ test('a restore keeps the existing data, and replaces it only if told to', async
 });
 
 test('a backup never overwrites a file, needs a database, and leaves nothing of a failed attempt', async () => {
-  await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(BackupError);
+  await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(/execplane\.db does not exist/);
   const store = running();
   writeFileSync(to, 'precious');
   await expect(backUp({ dataDir, to, now: 1 })).rejects.toThrow(/exists already/);
@@ -150,7 +153,7 @@ test('a file that is not a backup, or a damaged one, is refused before anything 
   truncateSync(to, whole.length - 8192);
   expect(attempt).toThrow(BackupError);
   writeFileSync(to, 'not a database, but long enough to look for a header'.repeat(99));
-  expect(attempt).toThrow(/cannot be read as a database/);
+  expect(attempt).toThrow(/not a backup made by/);
   expect(() => restore({ dataDir, from: join(dataDir, 'execplane.db'), force: true, now: 2 })).toThrow(
     /not a backup made by/,
   );
@@ -222,3 +225,63 @@ test.runIf(process.getuid?.() === 0)(
     }
   },
 );
+
+describe.runIf(process.getuid?.() === 0)('root, on a data directory whose user has put links there,', () => {
+  const NOBODY = 65_534;
+  const own = (path: string) => chownSync(path, NOBODY, NOBODY);
+  let secret: string;
+
+  /** Gives the data to another user, who cannot read the file of root that the links lead to. */
+  beforeEach(async () => {
+    await running().close();
+    await backUp({ dataDir, to, now: 1 });
+    for (const path of [dataDir, ...readdirSync(dataDir).map((name) => join(dataDir, name))]) own(path);
+    chmodSync(dir, 0o755);
+    secret = join(dir, 'of-root');
+    writeFileSync(secret, 'secret of root', { mode: 0o600 });
+  });
+
+  test('backs up no file that this user cannot read', async () => {
+    rmSync(join(dataDir, 'admin.key'));
+    symlinkSync(secret, join(dataDir, 'admin.key'));
+    await expect(backUp({ dataDir, to: `${to}-2`, now: 1 })).rejects.toThrow(
+      /admin.key cannot be read: permission denied/,
+    );
+  });
+
+  test('restores files of this user, and changes no file that the links lead to', () => {
+    chmodSync(secret, 0o640);
+    symlinkSync(secret, join(dataDir, 'replaced-before'));
+    restore({ dataDir, from: to, force: true, now: 2 });
+    const { mode, uid } = statSync(secret);
+    expect([mode & 0o777, uid]).toEqual([0o640, 0]);
+    for (const name of ['execplane.db', 'secret.key', 'admin.key'])
+      expect(statSync(join(dataDir, name)).uid).toBe(NOBODY);
+    rmSync(join(dataDir, 'execplane.db.lock'));
+    symlinkSync(secret, join(dataDir, 'execplane.db.lock'));
+    expect(() => restore({ dataDir, from: to, force: true, now: 3 })).toThrow(
+      /execplane.db cannot be locked: permission denied/,
+    );
+    expect(process.geteuid?.()).toBe(0);
+  });
+
+  test('is told the directory itself if it named a link to it', async () => {
+    const link = join(dir, 'link');
+    symlinkSync(dataDir, link);
+    const refused = expect.objectContaining({ exitCode: 2, message: expect.stringContaining('symbolic link') });
+    await expect(backUp({ dataDir: link, to: `${to}-2`, now: 1 })).rejects.toEqual(refused);
+    expect(() => restore({ dataDir: link, from: to, force: true, now: 2 })).toThrow(refused);
+  });
+});
+
+test('a restore into a file, and from what is no database, names it and changes nothing', () => {
+  const file = join(dir, 'file');
+  writeFileSync(file, 'precious');
+  writeFileSync(to, 'SQLite format 3');
+  expect(() => restore({ dataDir, from: to, force: true, now: 2 })).toThrow(/is not a backup made by/);
+  writeFileSync(to, 'SQLite format 3\0');
+  expect(() => restore({ dataDir: file, from: to, force: true, now: 2 })).toThrow(
+    expect.objectContaining({ exitCode: 2, message: expect.stringMatching(/^EXECPLANE_DATA_DIR: .*not a directory/) }),
+  );
+  expect(readFileSync(file, 'utf8')).toBe('precious');
+});

@@ -1,8 +1,10 @@
-import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Policy, PolicyRequest, PolicyVerdict, ResolvedRequest } from './policy.ts';
 import { parseJson } from '../../../core/json.ts';
 import { LastLook } from '../../../node/directory.ts';
+import { errorReason } from '../../../node/error-code.ts';
+import { readRegularFile } from '../../../node/private-file.ts';
 import { POLICY_RULES } from '../../schemas/checks.ts';
 import type { Rules } from '../../schemas/policy.ts';
 import { brokenRule, checkRules } from './rules.ts';
@@ -56,9 +58,9 @@ export class PolicyFile implements Policy {
     let stats: Stats | undefined;
     try {
       stats = this.#isMissing?.value ? undefined : statSync(this.#path, { throwIfNoEntry: false });
-    } catch {
+    } catch (error) {
       this.#version = '';
-      this.#loaded = { fault: 'policy.json cannot be read' };
+      this.#loaded = { fault: `policy.json cannot be read: ${errorReason(error)}` };
       return;
     }
     const version = stats ? `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` : 'none';
@@ -75,12 +77,13 @@ function isMissing(path: string): boolean {
 function load(path: string, stats: Stats): Loaded {
   const isOwnFile = stats.uid === 0 || stats.uid === process.getuid?.();
   if (!isOwnFile || (stats.mode & WRITABLE_BY_OTHERS) !== 0) return { fault: 'other users can change policy.json' };
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return { fault: 'policy.json cannot be read' };
+    text = readRegularFile(path)?.bytes.toString();
+  } catch (error) {
+    return { fault: `policy.json cannot be read: ${errorReason(error)}` };
   }
+  if (text === undefined) return { fault: 'policy.json was removed while it was read' };
   const value = parseJson(text);
   const fault = findFault(value);
   return fault === undefined ? { rules: value as Rules } : { fault };

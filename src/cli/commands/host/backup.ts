@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { CliError } from '../../cli-error.ts';
 import { print } from '../../streams/output.ts';
 import { printJson } from '../../terminal/print.ts';
+import { hostFailure } from './host-failure.ts';
 
 const EXAMPLES = `
 Examples:
@@ -25,7 +25,7 @@ export async function backupCommand(): Promise<Command> {
       const now = Date.now();
       const file = resolve(path ?? `execplane-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '')}.backup`);
       const report = await backUp({ dataDir, to: file, now }).catch((cause: Error) => {
-        throw new CliError(`no backup was made: ${cause.message}.`, { cause });
+        throw hostFailure('no backup was made', cause);
       });
       if (json) {
         printJson({ file, bytes: report.bytes, rows: report.counts, keys: report.keys });

@@ -3,6 +3,7 @@ import { CliError } from '../../cli-error.ts';
 import { environment } from '../../config.ts';
 import { print, printError } from '../../streams/output.ts';
 import { printJson } from '../../terminal/print.ts';
+import { hostFailure } from './host-failure.ts';
 
 const EXAMPLES = `
 Examples:
@@ -38,7 +39,7 @@ export async function migrateToPostgresCommand(): Promise<Command> {
       });
       const options = { dataDir, databaseUrl, secretKeyFile, now: Date.now(), progress: tell };
       const report = await migrateToPostgres(options).catch((cause: Error) => {
-        throw failure(cause);
+        throw hostFailure('the data was not moved', cause);
       });
       if (json) printJson(jsonOf(report));
       else print(textOf(report, secretKeyFile));
@@ -52,12 +53,6 @@ function required(value: string | undefined, flag: string): string {
 
 function tell({ table, rows, verified }: { table: string; rows: number; verified: boolean }): void {
   printError(`${table}: ${rows} rows${verified ? ', verified' : ' …'}\n`);
-}
-
-/** Returns the error for a refused move, with exit code 2 for a setting that cannot be used. */
-function failure(cause: Error): CliError {
-  const exitCode = 'exitCode' in cause && typeof cause.exitCode === 'number' ? cause.exitCode : 1;
-  return new CliError(`the data was not moved: ${cause.message}.`, { exitCode, cause });
 }
 
 function jsonOf({ tables, adminKeyFile }: Report): unknown {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { CliError } from '../../cli-error.ts';
 import { print } from '../../streams/output.ts';
 import { printJson } from '../../terminal/print.ts';
+import { hostFailure } from './host-failure.ts';
 
 const EXAMPLES = `
 Examples:
@@ -58,6 +58,6 @@ function restored<P, R>(p: P, restore: (p: P) => R): R {
   try {
     return restore(p);
   } catch (cause) {
-    throw new CliError(`nothing was restored: ${(cause as Error).message}.`, { cause });
+    throw hostFailure('nothing was restored', cause);
   }
 }

@@ -24,7 +24,7 @@ import type { App, HttpContext } from '../http-context.ts';
 import { errorHandler } from '../replies/error-replies.ts';
 import { createHttpServer } from './http-server.ts';
 import { onBehalfReader } from '../requests/idempotency.ts';
-import { createOpenIdConnect } from '../authentication/open-id-connect.ts';
+import type { OpenIdConnect } from '../authentication/open-id-connect.ts';
 import { createKeyRing } from '../authentication/key-ring.ts';
 import { createOpenRequests } from '../requests/open-requests.ts';
 import { createRateLimiter } from '../authentication/rate-limit.ts';
@@ -59,6 +59,8 @@ export interface AppDeps {
   metrics?: Registry;
   /** Absent: streams of terminals cannot be opened. */
   terminals?: Terminals | undefined;
+  /** Absent: users sign in to the console with a key only. */
+  openIdConnect?: OpenIdConnect | undefined;
   /** Absent: no traces. */
   tracing?: RequestTracing | undefined;
   /** ms since the epoch. */
@@ -152,7 +154,7 @@ function buildHttpContext(deps: AppDeps, config: ServerConfig): HttpContext {
     keys,
     consoleSessions: createConsoleSessions({ sealKey: serverKeys.sessionKey, now }),
     signInKey: serverKeys.signInKey,
-    openIdConnect: createOpenIdConnect(config),
+    openIdConnect: deps.openIdConnect,
     cursors: createCursors(serverKeys.cursorDigest),
     onBehalfOf: onBehalfReader(serverKeys.requestDigest, now),
     creates: createRateLimiter({ perSecond: config.maxCreatesPerSecond, servers: () => control.servers, now }),

@@ -1,12 +1,10 @@
 /** Creates the HTTP server, with limits and timeouts for clients that are slow, silent or endless. */
 import { constants } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer, type ServerOptions as SecureOptions } from 'node:https';
 import type { ServerConfig } from '../../config.ts';
 import type { SecureContextOptions } from 'node:tls';
-import { ConfigError } from '../../../node/config-error.ts';
-import { refuseOpenKey } from '../../operations/private-paths.ts';
+import { readCertificates, readKeyPair } from '../../../node/files/pem.ts';
 
 /** Time for which idle connections are kept, ms: longer than the minute of proxies, so that they never use a closing connection. */
 const KEEP_ALIVE_MS = 75_000;
@@ -56,23 +54,13 @@ export function readSecureContext(config: ServerConfig): SecureContextOptions | 
 
 /**
  * Returns the certificate, the key and the authority of agents. `undefined` if none is configured. Throws ConfigError for a file that
- * cannot be read.
+ * cannot be used.
  */
 export function readCertificate(config: ServerConfig): { cert: Buffer; key: Buffer; ca?: Buffer } | undefined {
   const { tlsCert, tlsKey, agentCa } = config;
   if (tlsCert === undefined || tlsKey === undefined) return undefined;
-  refuseOpenKey(tlsKey);
   return {
-    cert: readPem('EXECPLANE_TLS_CERT', tlsCert),
-    key: readPem('EXECPLANE_TLS_KEY', tlsKey),
-    ...(agentCa === undefined ? {} : { ca: readPem('EXECPLANE_AGENT_CA', agentCa) }),
+    ...readKeyPair({ cert: 'EXECPLANE_TLS_CERT', key: 'EXECPLANE_TLS_KEY' }, { cert: tlsCert, key: tlsKey }),
+    ...(agentCa !== undefined && { ca: readCertificates('EXECPLANE_AGENT_CA', agentCa) }),
   };
-}
-
-function readPem(setting: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new ConfigError(`${setting}: ${(cause as Error).message}`, { cause });
-  }
 }

@@ -1,8 +1,8 @@
 /** The admin key: configured by the operator, or generated at the first start and stored beside the database. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readOrCreateKeyFile } from '../../../node/key-file.ts';
+import { readRegularFile } from '../../../node/private-file.ts';
 
 export interface AdminKey {
   key: string;
@@ -28,7 +28,7 @@ export function resolveAdminKey(p: { configured: string | undefined; dataDir: st
 export function presentAdminKey({ apiKey, dataDir }: { apiKey?: string; dataDir: string }): string | undefined {
   if (apiKey !== undefined) return apiKey;
   try {
-    return readFileSync(fileIn(dataDir), 'utf8').trim();
+    return readRegularFile(fileIn(dataDir))?.bytes.toString().trim();
   } catch {
     return undefined;
   }

@@ -2,10 +2,9 @@
  * Sign-in with an OpenID Connect provider: the authorization code flow with PKCE, state and nonce, by the library openid-client,
  * which is loaded at the first sign-in.
  */
-import { readFileSync } from 'node:fs';
 import type { Configuration } from 'openid-client';
 import { isLoopback } from '../../../node/network/loopback.ts';
-import { ConfigError } from '../../../node/config-error.ts';
+import { readConfiguredSecret } from '../../../node/files/configured-file.ts';
 import type { ServerConfig } from '../../config.ts';
 import { type GroupScopes, readGroupScopes } from '../../group-scopes.ts';
 
@@ -119,14 +118,7 @@ function rememberSuccess<T>(load: () => Promise<T>): () => Promise<T> {
 }
 
 function readSecret(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (cause) {
-    throw new ConfigError(`EXECPLANE_OIDC_CLIENT_SECRET_FILE: it cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+  return path === undefined ? undefined : readConfiguredSecret('EXECPLANE_OIDC_CLIENT_SECRET_FILE', path);
 }
 
 function nameOf(claims: Claims): string {

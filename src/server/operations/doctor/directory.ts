@@ -1,11 +1,13 @@
-import { accessSync, constants, readdirSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorReason } from '../../../node/error-code.ts';
+import { statusOf } from '../../../node/files/configured-directory.ts';
 import { type Finding, fail, judgeSpace, ok, warn } from '../../../node/finding.ts';
 import { refuseOpenDirectory } from '../private-paths.ts';
 
 /** Checks that the data directory exists, is closed to other users, has one owner, is writable, and that the disk has room. */
 export function examineDirectory(dataDir: string): Finding[] {
-  const stat = statSync(dataDir, { throwIfNoEntry: false });
+  const stat = statusOf(dataDir);
   if (stat === undefined || !stat.isDirectory()) {
     const remedy = 'Name it with --data-dir or EXECPLANE_DATA_DIR, or start the server once: the server makes it.';
     return [fail('data directory', `${dataDir} is not a directory`, remedy)];
@@ -25,7 +27,7 @@ export function examineDirectory(dataDir: string): Finding[] {
     ];
   } catch (error) {
     const remedy = 'Run doctor as root or as the user of the server.';
-    return [fail('data directory', (error as Error).message, remedy)];
+    return [fail('data directory', `${dataDir} cannot be read: ${errorReason(error)}`, remedy)];
   }
 }
 
@@ -45,7 +47,7 @@ function modes(dataDir: string): Finding {
 
 /** Checks that all files have one owner: the server runs as one user and cannot open files of another. */
 function owners(dataDir: string, names: readonly string[], uid: number): Finding {
-  const others = names.filter((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.uid !== uid);
+  const others = names.filter((name) => lstatSync(join(dataDir, name), { throwIfNoEntry: false })?.uid !== uid);
   if (others.length === 0) return ok('owner', `everything belongs to uid ${uid}`);
   const remedy = `Make one user the owner of all files: chown -R --reference=${dataDir} ${dataDir}`;
   return warn('owner', `not of uid ${uid}, as the directory is: ${others.join(', ')}`, remedy);
@@ -58,6 +60,6 @@ function writable(dataDir: string): Finding {
   } catch (error) {
     const remedy =
       'Run doctor as root or as the user of the server. If you did, check whether the file system is mounted read-only.';
-    return fail('writable', (error as Error).message, remedy);
+    return fail('writable', `${dataDir} cannot be written: ${errorReason(error)}`, remedy);
   }
 }

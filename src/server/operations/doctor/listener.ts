@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { type ClientRequest, request as httpRequest } from 'node:http';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { readCertificates } from '../../../node/files/pem.ts';
 import { type Finding, fail, ok, warn } from '../../../node/finding.ts';
 import type { ServerConfig } from '../../config.ts';
 
@@ -15,9 +15,18 @@ export async function examineListener(config: ServerConfig, key: string | undefi
   const at = `${config.host}:${config.port}`;
   let certificate: X509Certificate | undefined;
   try {
-    certificate = config.tlsCert === undefined ? undefined : new X509Certificate(readFileSync(config.tlsCert));
+    certificate =
+      config.tlsCert === undefined
+        ? undefined
+        : new X509Certificate(readCertificates('EXECPLANE_TLS_CERT', config.tlsCert));
   } catch (error) {
-    return [fail('certificate', (error as Error).message, 'EXECPLANE_TLS_CERT must be a PEM file that you may read.')];
+    return [
+      fail(
+        'certificate',
+        (error as Error).message,
+        'Give doctor the settings of the server: --tls-cert and --tls-key.',
+      ),
+    ];
   }
   const findings = certificate === undefined ? [] : [expiry(certificate, now)];
   try {

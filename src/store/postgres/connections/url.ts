@@ -1,6 +1,6 @@
 /** Parses a PostgreSQL URL as libpq does: several hosts, `sslmode`, certificates. */
-import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
+import { readCertificates, readKeyPair } from '../../../node/files/pem.ts';
 
 /** The URL cannot be used. The message contains the reason and never the password. */
 export class DatabaseUrlError extends Error {
@@ -94,26 +94,25 @@ function encryptionsOf(parameters: ReadonlyMap<string, string>): (false | Connec
 
 /** Returns the options of TLS. `require` with a root certificate checks the server's certificate, as in libpq. */
 function tlsOptions(mode: SslMode, parameters: ReadonlyMap<string, string>): ConnectionOptions {
-  const file = (name: string): Buffer | undefined => {
-    const path = parameters.get(name);
-    return path === undefined ? undefined : readCertificate(name, path);
-  };
-  const [ca, cert, key] = [file('sslrootcert'), file('sslcert'), file('sslkey')];
+  const [ca, cert, key] = ['sslrootcert', 'sslcert', 'sslkey'].map((name) => parameters.get(name));
+  if ((cert === undefined) !== (key === undefined))
+    throw new DatabaseUrlError('sslcert needs sslkey, and sslkey sslcert');
+  const own = cert !== undefined && key !== undefined ? { cert, key } : undefined;
   const checked = mode === 'verify-full' || mode === 'verify-ca' || (mode === 'require' && ca !== undefined);
   return {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
+    ...(ca !== undefined && { ca: usable(() => readCertificates('its sslrootcert', ca)) }),
+    ...(own !== undefined && usable(() => readKeyPair({ cert: 'its sslcert', key: 'its sslkey' }, own))),
     rejectUnauthorized: checked,
     ...(mode !== 'verify-full' && { checkServerIdentity: () => undefined }),
   };
 }
 
-function readCertificate(name: string, path: string): Buffer {
+/** Returns what `read` returns. Throws DatabaseUrlError if the file cannot be used. */
+function usable<T>(read: () => T): T {
   try {
-    return readFileSync(path);
+    return read();
   } catch (cause) {
-    throw new DatabaseUrlError(`its ${name} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new DatabaseUrlError((cause as Error).message, { cause });
   }
 }
 

@@ -2,11 +2,12 @@
  * A backup is one SQLite file: the database as of one moment, and the small files without which it cannot be read. It is made while a
  * server keeps writing, through SQLite's own online copy within one read transaction.
  */
-import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, linkSync, openSync, rmSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { flush } from '../../../node/atomic-file.ts';
-import { errorCode } from '../../../node/error-code.ts';
+import { ConfigError } from '../../../node/config-error.ts';
+import { errorCode, errorReason } from '../../../node/error-code.ts';
 import type { Database } from '../file/database.ts';
 import { appendDigest } from './digest.ts';
 
@@ -31,19 +32,19 @@ const TABLES = `
 const PAGES_A_STEP = 4096;
 
 /**
- * Copies the database `from` with `files` into the new file `to` (0600), reopens it to check that it is complete, and adds its digest. Throws
- * BackupError if there is no database, if `to` exists, or if the copy is not correct.
+ * Copies the database `source`, which it closes, with `files` into the new file `to` (0600), reopens it to check that it is complete, and adds
+ * its digest. Throws BackupError if `to` exists, or if the copy is not correct.
  */
 export async function backUpDatabase(p: {
-  from: string;
+  source: Database;
   to: string;
   files: readonly CompanionFile[];
   /** ms since the epoch. */
   now: number;
   version: string;
 }): Promise<RowCounts> {
+  const { source } = p;
   const partial = `${p.to}.${process.pid}.partial`;
-  const source = openExisting(p.from);
   try {
     // The first read takes the snapshot that counts and copy share, whatever is written meanwhile.
     source.exec('BEGIN');
@@ -56,8 +57,8 @@ export async function backUpDatabase(p: {
     putInPlace(partial, p.to);
     return counts;
   } catch (cause) {
-    if (cause instanceof BackupError) throw cause;
-    throw new BackupError(`${p.to} cannot be written: ${(cause as Error).message}`, { cause });
+    if (cause instanceof BackupError || cause instanceof ConfigError) throw cause;
+    throw new BackupError(`${p.to} cannot be written: ${errorReason(cause)}`, { cause });
   } finally {
     source.close();
     for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${partial}${suffix}`, { force: true });
@@ -103,11 +104,12 @@ function missing(found: RowCounts, counts: RowCounts): string | undefined {
   return name === undefined ? undefined : `${name} has ${found[name]} rows, not ${counts[name]}`;
 }
 
-/** Opens an existing database to read it. Throws BackupError, also for a FIFO or a device, whose opening could wait for ever. */
-export function openExisting(path: string): Database {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) throw new BackupError(`${path} does not exist`);
-  if (!found.isFile()) throw new BackupError(`${path} is not a regular file`);
+/**
+ * Opens an existing database to read it. Errors name `name`. Throws BackupError, and ConfigError if there is no such file, or a FIFO or a device,
+ * whose opening could wait for ever.
+ */
+export function openExisting(path: string, name = path): Database {
+  refuseIrregular(path, name);
   let db: Database | undefined;
   try {
     db = new Sqlite(path, { readonly: true, fileMustExist: true });
@@ -115,8 +117,19 @@ export function openExisting(path: string): Database {
     return db;
   } catch (cause) {
     db?.close();
-    throw new BackupError(`${path} cannot be read as a database: ${(cause as Error).message}`, { cause });
+    throw new BackupError(`${name} cannot be read as a database: ${(cause as Error).message}`, { cause });
   }
+}
+
+function refuseIrregular(path: string, name: string): void {
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw new ConfigError(`${name} cannot be read: ${errorReason(cause)}`, { cause });
+  }
+  if (found === undefined) throw new ConfigError(`${name} does not exist`);
+  if (!found.isFile()) throw new ConfigError(`${name} is not a regular file`);
 }
 
 /** Adds the companion files and the row counts, and turns the copy into one file without a write-ahead log. */

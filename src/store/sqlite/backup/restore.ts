@@ -1,5 +1,7 @@
 /** Turns a backup into a database that a server may open. */
-import { chmodSync, copyFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { ConfigError } from '../../../node/config-error.ts';
+import { errorCode, errorReason } from '../../../node/error-code.ts';
 import { BackupError, type CompanionFile, countRows, openExisting, type RowCounts, verify } from './backup.ts';
 import { takeDigest } from './digest.ts';
 import { type Database, openDatabase } from '../file/database.ts';
@@ -11,6 +13,10 @@ import { SqliteTransaction } from '../tables/transaction.ts';
 import { MachineTable } from '../tables/machine-table.ts';
 import { migrate } from '../file/migrations.ts';
 import { JSON_COLUMN } from '../../rows/json-columns.ts';
+
+/** The first bytes of each database of SQLite, which a backup is. */
+const MAGIC = Buffer.from('SQLite format 3\0');
+const COPY_BYTES = 1024 * 1024;
 
 export interface Unpacked {
   /** ms since the epoch. */
@@ -25,21 +31,47 @@ export interface Unpacked {
   abandoned: number;
 }
 
+/** An open backup. */
+export interface BackupFile {
+  /** Its path, for messages. */
+  name: string;
+  descriptor: number;
+}
+
+/** Opens a backup, which the caller closes. Throws ConfigError if it is not a file that can be read, BackupError if it is no database. */
+export function openBackup(name: string): BackupFile {
+  let descriptor: number;
+  try {
+    descriptor = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    const reason = errorCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read: ${errorReason(cause)}`;
+    throw new ConfigError(`${name} ${reason}`, { cause });
+  }
+  try {
+    if (!fstatSync(descriptor).isFile()) throw new ConfigError(`${name} is not a regular file`);
+    const magic = Buffer.alloc(MAGIC.length);
+    readSync(descriptor, magic, 0, MAGIC.length, 0);
+    if (!magic.equals(MAGIC)) throw new BackupError(`${name} is not a backup made by "execplane backup"`);
+    return { name, descriptor };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
 /**
- * Creates the database `to` (0600) from the backup `from`, and checks both. Executions that waited for their start end as agent_lost: they
- * may have run after the backup was made, and no execution runs twice. Throws BackupError, SchemaTooNewError.
+ * Creates the database `to` (0600) from a backup, and checks both. Executions that waited for their start end as agent_lost: they may have run
+ * after the backup was made, and no execution runs twice. Throws BackupError, SchemaTooNewError.
  */
-export function unpackBackup({ from, to, now }: { from: string; to: string; now: number }): Unpacked {
-  const { madeAt, version, counts, digest } = readLabel(from);
-  copyFileSync(from, to);
-  chmodSync(to, 0o600);
+export function unpackBackup({ from, to, now }: { from: BackupFile; to: string; now: number }): Unpacked {
+  copy(from.descriptor, to);
+  const { madeAt, version, counts, digest } = readLabel(to, from.name);
   const found = takeDigest(to);
   if (found === 'wrong' || (found === 'absent' && digest !== undefined)) {
-    throw new BackupError(
-      `${from} is damaged: its bytes have changed since the backup was made (the SHA-256 at its end is ${found})`,
-    );
+    const line = found === 'wrong' ? 'its SHA-256 is another one' : 'the line with its SHA-256 is damaged or missing';
+    throw new BackupError(`${from.name} is damaged: its bytes have changed since the backup was made (${line})`);
   }
-  verify(to, JSON_COLUMN.counts('counts', counts), from);
+  verify(to, JSON_COLUMN.counts('counts', counts), from.name);
   const db = openDatabase(to);
   let unpacked: Unpacked;
   try {
@@ -64,14 +96,27 @@ interface Label {
   digest?: string;
 }
 
-function readLabel(from: string): Label {
-  const db = openExisting(from);
+/** Copies an open file into the new file `to`. By descriptor: the user who opened it may be another one than the user who writes. */
+function copy(from: number, to: string): void {
+  const target = openSync(to, 'wx', 0o600);
+  try {
+    const buffer = Buffer.allocUnsafe(COPY_BYTES);
+    for (let at = 0, bytes = 0; (bytes = readSync(from, buffer, 0, COPY_BYTES, at)) > 0; at += bytes) {
+      for (let written = 0; written < bytes; ) written += writeSync(target, buffer, written, bytes - written);
+    }
+  } finally {
+    closeSync(target);
+  }
+}
+
+function readLabel(path: string, name: string): Label {
+  const db = openExisting(path, name);
   try {
     const label = db.prepare<[], Label>('SELECT *, made_at AS madeAt FROM backup').get();
     if (label === undefined) throw new Error('it has no label');
     return label;
   } catch (cause) {
-    throw new BackupError(`${from} is not a backup made by "execplane backup"`, { cause });
+    throw new BackupError(`${name} is not a backup made by "execplane backup"`, { cause });
   } finally {
     db.close();
   }

@@ -55,7 +55,9 @@ test('doctor examines a directory that a flag names, also if it is a file or mis
   for (const named of [file, missing]) {
     expect((await findings('--data-dir', named)).failed).toContain('data directory');
   }
-  expect((await findings('--agent-dir', missing)).failed).toContain('agent directory');
+  for (const named of [file, missing]) {
+    expect((await findings('--agent-dir', named)).failed).toContain('agent directory');
+  }
 });
 
 test('doctor reports a missing link, and exits with 1', async () => {

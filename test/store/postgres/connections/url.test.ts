@@ -43,7 +43,7 @@ describe('a database URL', () => {
     ['postgres://me@h:x/d', /HOST:PORT/],
     ['postgres://me@h/d?sslmode=maybe', /sslmode/],
     ['postgres://me@h/d?ssl=true', /parameter ssl is not supported: remove it \(supported: sslmode,/],
-    ['postgres://me@h/d?sslrootcert=/nowhere', /sslrootcert cannot be read/],
+    ['postgres://me@h/d?sslrootcert=/nowhere', /its sslrootcert: \/nowhere cannot be read: there is no such file/],
     ['postgres://me:100%@h/d', /hexadecimal/],
     ['postgres://me:a@100%@h/d', /write @ as %40/],
     ['postgres://me:a/100%@h/d', /write @ as %40/],

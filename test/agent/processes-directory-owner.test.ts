@@ -17,12 +17,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { asOwnerOf } from '../../../src/agent/processes/directory-owner.ts';
-import { findLink } from '../../../src/agent/processes/link-pid-file.ts';
-import { processRow } from '../../../src/node/process-table.ts';
+import { asOwnerOf } from '../../src/node/files/directory-owner.ts';
+import { stateDirectory } from '../../src/agent/processes/state-directory.ts';
+import { findLink } from '../../src/agent/processes/link-pid-file.ts';
+import { processRow } from '../../src/node/process-table.ts';
 
 const NOBODY = 65_534;
-const MAIN = new URL('../../../src/cli/main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 const root = process.getuid?.() === 0 && process.platform === 'linux';
 
 let base: string;
@@ -82,18 +83,20 @@ test.runIf(root)('root acts as the owner of the directory: a planted link reache
   const target = join(base, 'of-root');
   mkdirSync(target, { mode: 0o700 });
   symlinkSync(join(target, 'written'), join(dir, 'link.log'));
-  expect(() => asOwnerOf(dir, () => writeFileSync(join(dir, 'link.log'), 'x'))).toThrow('EACCES');
+  expect(() => asOwnerOf(stateDirectory(dir), () => writeFileSync(join(dir, 'link.log'), 'x'))).toThrow('EACCES');
   expect(existsSync(join(target, 'written'))).toBe(false);
   expect(process.geteuid?.()).toBe(0);
-  asOwnerOf(dir, () => writeFileSync(join(dir, 'own'), 'x'));
+  asOwnerOf(stateDirectory(dir), () => writeFileSync(join(dir, 'own'), 'x'));
   expect(readFileSync(join(dir, 'own'), 'utf8')).toBe('x');
 });
 
 test.runIf(root)('a directory that is reached through a symbolic link is refused', () => {
   symlinkSync(dir, join(base, 'link'));
-  expect(() => asOwnerOf(join(base, 'link'), () => {})).toThrow('symbolic link');
+  expect(() => asOwnerOf(stateDirectory(join(base, 'link')), () => {})).toThrow('symbolic link');
   mkdirSync(join(dir, 'sub'));
-  expect(() => asOwnerOf(join(base, 'link', 'sub'), () => {})).toThrow(`name the directory as ${join(dir, 'sub')}`);
+  expect(() => asOwnerOf(stateDirectory(join(base, 'link', 'sub')), () => {})).toThrow(
+    `name the directory as ${join(dir, 'sub')}`,
+  );
 });
 
 test('a pid that belongs to another program is ignored', async () => {
