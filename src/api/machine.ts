@@ -5,7 +5,7 @@ import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
 import { LabelsSchema } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
 import { Include, LabelQuery, MachineId, NextCursor, pageQuery, ReasonSchema, Time } from './fields.ts';
-import { ATTRIBUTE_NAME_PATTERN, MACHINE_ID_PATTERN } from './patterns.ts';
+import { ATTRIBUTE_NAME_PATTERN, MACHINE_ID_PATTERN, NO_NUL } from './patterns.ts';
 
 const detail = {
   machine_id: MachineId,
@@ -101,12 +101,16 @@ export const MachineListQuery = Type.Object({
 
 const strict = { additionalProperties: false } as const;
 /** Text, so that it can go unchanged into a settings file, an environment or a tag of a cloud. */
-const Attributes = Type.Record(Type.String({ pattern: ATTRIBUTE_NAME_PATTERN }), Type.String({ maxLength: 4096 }), {
-  ...strict,
-  maxProperties: 64,
-  description: 'Attributes for the provider, which defines the accepted ones.',
-  examples: [{ image: 'debian-12' }],
-});
+const Attributes = Type.Record(
+  Type.String({ pattern: ATTRIBUTE_NAME_PATTERN }),
+  Type.String({ pattern: NO_NUL, maxLength: 4096 }),
+  {
+    ...strict,
+    maxProperties: 64,
+    description: 'Attributes for the provider, which defines the accepted ones.',
+    examples: [{ image: 'debian-12' }],
+  },
+);
 const settings = {
   name: Type.Optional(Name),
   vcpu: Type.Optional(

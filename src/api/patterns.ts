@@ -1,9 +1,10 @@
 /** Patterns of text in requests, each with the error message for a caller. */
+import { NO_NUL } from '../core/launch-options.ts';
 import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
 import { LABEL_KEY_PATTERN } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
 
-export const NO_NUL = '^[^\\u0000]*$';
+export { NO_NUL };
 export const NOT_EMPTY_NO_NUL = '^[^\\u0000]+$';
 /** execve(2) splits at the first `=`. Only the server sets EXECUTION_ID. */
 export const ENV_NAME = '^(?!EXECUTION_ID$)[^=\\u0000]+$';

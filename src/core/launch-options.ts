@@ -2,8 +2,9 @@
 import { type Static, Type } from 'typebox';
 import { MAX_ARTIFACTS } from './artifact.ts';
 
-/** Characters that the kernel accepts in argv, env and paths. */
-export const TextWithoutNul = Type.String({ pattern: '^[^\\u0000]*$' });
+/** The pattern of text that the kernel accepts in argv, env and paths, and that every database can store. */
+export const NO_NUL = '^[^\\u0000]*$';
+export const TextWithoutNul = Type.String({ pattern: NO_NUL });
 
 /** The size of a terminal in characters; 0 if it is not known. */
 export const TerminalSizeSchema = Type.Object({

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from 'typebox';
 import { byType, type Parsed, parse } from './frame-checks.ts';
-import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
+import { LimitsSchema, NO_NUL, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
 import { LabelsSchema } from './machines/labels.ts';
 import { HostSchema, MachineFactsSchema } from './machines/machine-facts.ts';
 
@@ -38,7 +38,9 @@ export const CLOSE = {
 } as const;
 
 const ExecutionId = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$', maxLength: 253 });
-const Instance = Type.String({ minLength: 1, maxLength: 64 });
+/** Text of up to `maxLength` characters that every database can store. */
+const Text = (maxLength: number) => Type.String({ pattern: NO_NUL, maxLength });
+const Instance = Type.String({ pattern: '^[^\\u0000]+$', maxLength: 64 });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const strict = { additionalProperties: false } as const;
 /** Frames may gain fields in a later minor version. Unknown fields are ignored. */
@@ -62,9 +64,9 @@ export const HelloSchema = Type.Object(
   {
     type: Type.Literal('hello'),
     protocol: Type.Object({ min: Type.Integer({ minimum: 1 }), max: Type.Integer({ minimum: 1 }) }, open),
-    version: Type.String({ maxLength: 64 }),
+    version: Text(64),
     runner_instance: Instance,
-    boot_id: Type.String({ maxLength: 64 }),
+    boot_id: Text(64),
     /** The highest dispatch number that this runner instance has accepted. Starts with a higher one never arrived. */
     last_dispatch_number: Count,
     /** The runner's clock, ms since the epoch, when it made this frame. */
@@ -76,7 +78,7 @@ export const HelloSchema = Type.Object(
     labels: Type.Optional(LabelsSchema),
     held: Type.Array(HeldSchema, { maxItems: 100_000 }),
     /** Capabilities of the runner beyond the first release of this protocol version, such as `output_limit`. */
-    features: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
+    features: Type.Optional(Type.Array(Text(64), { maxItems: 64 })),
   },
   open,
 );
@@ -133,13 +135,16 @@ export type UsageFrame = Static<typeof UsageFrameSchema>;
 export const AgentFrameSchema = Type.Union([HelloSchema, CapacitySchema, StdinAckSchema, UsageFrameSchema]);
 export type AgentFrame = Static<typeof AgentFrameSchema>;
 
+/** One hour. Timers of Node.js run at once for more than 24 days. */
+const MAX_HEARTBEAT_MS = 3_600_000;
+
 /** server → agent, the answer to hello. */
 const WelcomeSchema = Type.Object(
   {
     type: Type.Literal('welcome'),
     protocol: Type.Integer({ minimum: 1 }),
     version: Type.String({ maxLength: 64 }),
-    heartbeat_ms: Type.Integer({ minimum: 100 }),
+    heartbeat_ms: Type.Integer({ minimum: 100, maximum: MAX_HEARTBEAT_MS }),
     /** Bytes of records that the agent may have sent without acknowledgement: in total, and per execution. */
     window_bytes: Type.Integer({ minimum: 1 }),
     execution_window_bytes: Type.Integer({ minimum: 1 }),

@@ -8,18 +8,20 @@ import {
   parseServerFrame,
   type ServerFrame,
 } from '../../src/core/protocol.ts';
+import { HELLO } from '../helpers/scripted-agent.ts';
 
 const id = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9._-]{0,40}[A-Za-z0-9])?$/);
 const count = fc.nat();
 const ack = fc.tuple(id, count);
+const storable = (minLength: number) => fc.string({ minLength, maxLength: 64 }).filter((text) => !text.includes('\0'));
 
 const agentFrames: fc.Arbitrary<AgentFrame> = fc.oneof(
   fc.record({
     type: fc.constant('hello' as const),
     protocol: fc.record({ min: fc.integer({ min: 1, max: 9 }), max: fc.integer({ min: 1, max: 9 }) }),
-    version: fc.string({ maxLength: 64 }),
-    runner_instance: fc.string({ minLength: 1, maxLength: 64 }),
-    boot_id: fc.string({ maxLength: 64 }),
+    version: storable(0),
+    runner_instance: storable(1),
+    boot_id: storable(0),
     last_dispatch_number: count,
     clock_ms: fc.double({ noNaN: true, noDefaultInfinity: true }).map((at) => at + 0),
     max_concurrency: fc.integer({ min: 1 }),
@@ -69,7 +71,7 @@ const serverFrames: fc.Arbitrary<ServerFrame> = fc.oneof(
     type: fc.constant('welcome' as const),
     protocol: fc.integer({ min: 1, max: 9 }),
     version: fc.string({ maxLength: 64 }),
-    heartbeat_ms: fc.integer({ min: 100 }),
+    heartbeat_ms: fc.integer({ min: 100, max: 3_600_000 }),
     window_bytes: fc.integer({ min: 1 }),
     execution_window_bytes: fc.integer({ min: 1 }),
     acks: fc.array(ack),
@@ -188,4 +190,17 @@ describe('a malformed frame is refused with a reason', () => {
 
 test('unknown fields are accepted', () => {
   expect(parseAgentFrame('{"type":"capacity","accepting":true,"mood":"good"}').ok).toBe(true);
+});
+
+test('a hello with NUL in a text is refused: no database could store it', () => {
+  const host = { hostname: 'h', os: 'linux', arch: 'x64' };
+  const hello = { ...HELLO, host, labels: { role: 'web' }, features: ['usage'] };
+  const parse = (frame: object) => parseAgentFrame(JSON.stringify(frame));
+  expect(parse(hello)).toMatchObject({ ok: true });
+  for (const field of ['version', 'runner_instance', 'boot_id']) {
+    expect(parse({ ...hello, [field]: 'a\0' }), field).toEqual({ ok: false, reason: 'malformed hello' });
+  }
+  for (const wrong of [{ host: { ...host, os: '\0' } }, { labels: { role: '\0' } }, { features: ['\0'] }]) {
+    expect(parse({ ...hello, ...wrong })).toMatchObject({ ok: false });
+  }
 });

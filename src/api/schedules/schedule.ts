@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox';
 import { OVERLAPS } from '../../core/schedule.ts';
 import { CreateBatchSchema } from '../batch.ts';
 import { NextCursor, Time } from '../fields.ts';
-import { INTERVAL_PATTERN } from '../patterns.ts';
+import { INTERVAL_PATTERN, NOT_EMPTY_NO_NUL } from '../patterns.ts';
 
 const strict = { additionalProperties: false } as const;
 const { order: _order, selector, ...batch } = CreateBatchSchema.properties;
@@ -31,7 +31,7 @@ const CatchUp = Type.Boolean({
   examples: [false],
 });
 const Name = Type.String({
-  minLength: 1,
+  pattern: NOT_EMPTY_NO_NUL,
   maxLength: 255,
   description: 'Name for people.',
   examples: ['nightly backup'],

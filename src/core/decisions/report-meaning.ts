@@ -92,16 +92,22 @@ function usageOf(value: unknown): { usage?: UsagePayload } {
   };
 }
 
+/** Exit codes have 8 bits on POSIX systems, and 32 on others. */
+const MAX_EXIT_CODE = 2 ** 32 - 1;
+/** Signals of all systems have lower numbers. */
+const MAX_SIGNAL = 127;
+
 function outcomeOf(fields: Fields): Outcome {
-  const exitCode = integer(fields['exit_code']);
-  const signal = integer(fields['signal']);
+  const exitCode = integerUpTo(MAX_EXIT_CODE, fields['exit_code']);
+  const signal = integerUpTo(MAX_SIGNAL, fields['signal']);
   const ending = {
     ...(exitCode === undefined ? {} : { exitCode }),
     ...(signal === undefined ? {} : { signal }),
   };
   switch (fields['status']) {
     case 'succeeded':
-      return { status: 'succeeded', ...ending };
+      if (signal === undefined && (exitCode ?? 0) === 0) return { status: 'succeeded', ...ending };
+      return { status: 'failed', ...ending, errorCode: codeFor(exitCode, signal), errorMessage: 'The command failed.' };
     case 'cancelled':
       return {
         status: 'cancelled',
@@ -137,7 +143,7 @@ function timedOut(ending: Pick<Outcome, 'exitCode' | 'signal'>, message: string 
 /** Returns the code of a failure whose own code is absent, or unknown to this build (a newer agent). */
 function codeFor(exitCode: number | undefined, signal: number | undefined): FailureCode {
   if (signal !== undefined) return 'signaled';
-  return exitCode === undefined ? 'spawn_failed' : 'nonzero_exit';
+  return (exitCode ?? 0) === 0 ? 'spawn_failed' : 'nonzero_exit';
 }
 
 function produced(fields: Fields, stream: 'stdout' | 'stderr'): Produced {
@@ -160,8 +166,19 @@ function integer(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
 }
 
+/** Returns an integer from 0 to `maximum`. */
+function integerUpTo(maximum: number, value: unknown): number | undefined {
+  const number = integer(value);
+  return number !== undefined && number >= 0 && number <= maximum ? number : undefined;
+}
+
+/** Maximum length of a text in a report, in characters: longer than any of our own agent. */
+const MAX_TEXT = 8192;
+
+/** Returns a text that every database can store: bounded, without NUL and lone surrogates. */
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+  if (typeof value !== 'string' || value === '') return undefined;
+  return value.slice(0, MAX_TEXT).replaceAll('\0', '\ufffd').toWellFormed();
 }
 
 function failureCode(value: unknown): FailureCode | undefined {

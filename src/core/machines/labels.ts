@@ -1,5 +1,6 @@
 /** Labels of machines, by which machines are selected. Set by the agent's settings and through the API, which wins. */
 import { type Static, Type } from 'typebox';
+import { NO_NUL } from '../launch-options.ts';
 
 export const LABEL_KEY_PATTERN = '^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$';
 const LABEL_KEY = new RegExp(LABEL_KEY_PATTERN);
@@ -8,7 +9,7 @@ const MAX_LABELS = 64;
 
 export const LabelsSchema = Type.Record(
   Type.String({ pattern: LABEL_KEY_PATTERN }),
-  Type.String({ maxLength: MAX_VALUE_CHARS }),
+  Type.String({ pattern: NO_NUL, maxLength: MAX_VALUE_CHARS }),
   {
     additionalProperties: false,
     maxProperties: MAX_LABELS,
@@ -45,7 +46,7 @@ export function parseSelector(text: string): LabelSelector | undefined {
   if (!LABEL_KEY.test(key)) return undefined;
   if (rest.length === 0) return { key };
   const value = rest.join('=');
-  return value.length > MAX_VALUE_CHARS ? undefined : { key, value };
+  return value.length > MAX_VALUE_CHARS || value.includes('\0') ? undefined : { key, value };
 }
 
 /** Whether the labels match each of the selectors. */

@@ -1,5 +1,6 @@
 /** The facts that an agent reports of its machine. Separate from the protocol, so that browsers can load the types. */
 import { type Static, Type } from 'typebox';
+import { NO_NUL } from '../launch-options.ts';
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
@@ -9,7 +10,7 @@ export const MachineFactsSchema = Type.Object(
 );
 export type MachineFacts = Static<typeof MachineFactsSchema>;
 
-const Name = Type.String({ maxLength: 255 });
+const Name = Type.String({ pattern: NO_NUL, maxLength: 255 });
 
 /** Facts about the host that the agent runs on. */
 export const HostSchema = Type.Object({ hostname: Name, os: Name, arch: Name }, {});

@@ -74,8 +74,10 @@ function read(parameter: Parameter, raw: string): Reading {
   return readText(parameter, raw);
 }
 
+/** Reads a text. NUL is refused in all of them: no stored text contains it, and PostgreSQL fails at it. */
 function readText({ pattern, maxLength = Number.POSITIVE_INFINITY }: Parameter, raw: string): Reading {
   if (raw.length > maxLength) return { message: `must not have more than ${maxLength} characters` };
+  if (raw.includes('\0')) return { message: 'must not contain NUL' };
   const isMatch = pattern === undefined || new RegExp(pattern, 'u').test(raw);
   return isMatch ? { value: raw } : { message: patternMessage(pattern) };
 }

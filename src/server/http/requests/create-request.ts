@@ -143,6 +143,8 @@ function isBase64Of(bytes: Buffer, text: string): boolean {
 }
 
 function isPlainUrl(text: string): boolean {
+  // The URL parser drops line breaks, and encodes other control characters.
+  if (/\p{Cc}/u.test(text)) return false;
   const url = URL.parse(text);
   return url !== null && url.hostname !== '' && url.username === '' && url.password === '';
 }
