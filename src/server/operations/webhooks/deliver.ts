@@ -1,8 +1,8 @@
 /** Makes one attempt to deliver a callback: one POST, without redirects, to an address that is checked before connecting. */
-import { lookup as resolve } from 'node:dns';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import { lookUpAnyHost, lookUpPublicHost } from './host-lookup.ts';
 import { isPublicAddress } from './public-address.ts';
 
 /** Time limit of an attempt. */
@@ -48,6 +48,7 @@ function allowed(address: string, allowPrivate: boolean): boolean {
 /** Returns the status of the answer. Its body is not read. */
 function post(url: URL, delivery: Delivery): Promise<number> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const signal = AbortSignal.any([delivery.signal, AbortSignal.timeout(MAX_ATTEMPT_MS)]);
   const options: RequestOptions = {
     method: 'POST',
     agent: false,
@@ -56,8 +57,8 @@ function post(url: URL, delivery: Delivery): Promise<number> {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(delivery.body),
     },
-    lookup: lookupAllowed(delivery.allowPrivate),
-    signal: AbortSignal.any([delivery.signal, AbortSignal.timeout(MAX_ATTEMPT_MS)]),
+    lookup: lookupAllowed(delivery.allowPrivate, signal),
+    signal,
   };
   return new Promise((resolve, reject) => {
     const request = send(url, options, (response) => {
@@ -70,14 +71,17 @@ function post(url: URL, delivery: Delivery): Promise<number> {
 }
 
 /** Looks up a name and checks its addresses. The connection uses exactly these, so a later lookup cannot return a private one. */
-function lookupAllowed(allowPrivate: boolean): LookupFunction {
+function lookupAllowed(allowPrivate: boolean, signal: AbortSignal): LookupFunction {
   return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, []);
-      const usable = addresses.filter(({ address }) => allowed(address, allowPrivate));
-      const first = usable[0];
-      if (first === undefined) return callback(new Error(REFUSED), []);
-      return options.all === true ? callback(null, usable) : callback(null, first.address, first.family);
-    });
+    const found = allowPrivate ? lookUpAnyHost(hostname) : lookUpPublicHost(hostname, { signal });
+    found.then(
+      (addresses) => {
+        const usable = addresses.filter(({ address }) => allowed(address, allowPrivate));
+        const first = usable[0];
+        if (first === undefined) return callback(new Error(REFUSED), []);
+        return options.all === true ? callback(null, usable) : callback(null, first.address, first.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
   };
 }
