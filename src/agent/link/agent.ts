@@ -194,7 +194,7 @@ export class Agent {
     await this.#rotating;
     if (this.#credential !== this.#usedCredential) return true;
     try {
-      const token = readJoinToken(this.#config);
+      const token = this.#presentToken();
       if (token === undefined || tokenDigest(token) === this.#credential?.enrolledWith) return this.#takeLeft();
       this.#credential = await this.#enrol(token);
       return true;
@@ -204,6 +204,15 @@ export class Agent {
         'the server does not accept the join token in the settings either: make another one with "execplane tokens create"',
       );
       return false;
+    }
+  }
+
+  /** Returns the join token. Undefined also if its file is gone, as after the first start of most machines. */
+  #presentToken(): string | undefined {
+    try {
+      return readJoinToken(this.#config);
+    } catch {
+      return undefined;
     }
   }
 

@@ -54,7 +54,7 @@ export class RunnerSocket extends EventEmitter<RunnerSocketEvents> {
       const runner = new RunnerSocket(path);
       runner.#socket.once('connect', () => resolve(runner));
       runner.#socket.once('error', (error) => {
-        if (['ENOENT', 'ECONNREFUSED'].includes(errorCode(error) ?? '')) resolve(undefined);
+        if (['ENOENT', 'ECONNREFUSED', 'ELOOP'].includes(errorCode(error) ?? '')) resolve(undefined);
         else reject(error);
       });
     });

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Attach, LinkToRunner, RunnerToLink } from '../runner-socket/frames.ts';
@@ -32,6 +32,7 @@ export class LinkSocket {
   /** Device and inode of the socket that this listens on. */
   #listening: string | undefined;
   #closing = false;
+  #renewing = false;
   readonly #sockets = new Set<Socket>();
   #directoryFd: number | undefined;
   #link: Socket | undefined;
@@ -50,9 +51,24 @@ export class LinkSocket {
     return this.#link !== undefined;
   }
 
-  /** Listens. An existing socket file belongs to a runner that has ended. */
+  /** Listens on a new socket if the old one was removed or replaced. An attached link stays. After a failure it can be tried again. */
+  async listenAnew(): Promise<void> {
+    if (this.#closing || this.#renewing || this.#listening === undefined) return;
+    if (identityOf(this.#file) === this.#listening) return;
+    this.#renewing = true;
+    try {
+      // The old server removes its socket now, before there is a new one, and ends when the earlier links have disconnected.
+      this.#server.close();
+      this.#server = createServer((socket) => this.#connected(socket));
+      await this.listen();
+    } finally {
+      this.#renewing = false;
+    }
+  }
+
+  /** Listens. Whatever is in the place of the socket is removed: it is of a runner that has ended, or of nobody. */
   async listen(): Promise<void> {
-    rmSync(this.#file, { force: true });
+    rmSync(this.#file, { force: true, recursive: true });
     const umask = process.umask(0o177);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     try {
@@ -63,17 +79,6 @@ export class LinkSocket {
     await promise;
     chmodSync(this.#file, 0o600);
     this.#listening = identityOf(this.#file);
-  }
-
-  /** Listens on a new socket if the old one was removed. An attached link stays. */
-  async listenAnew(): Promise<void> {
-    if (this.#closing || this.#listening === undefined || identityOf(this.#file) === this.#listening) return;
-    this.#listening = undefined;
-    const before = this.#server;
-    this.#server = createServer((socket) => this.#connected(socket));
-    // The old server stops listening immediately, and ends when the earlier links have disconnected.
-    before.close();
-    await this.listen();
   }
 
   /** Disconnects the link, which then attaches again. */
@@ -162,8 +167,9 @@ export class LinkSocket {
   }
 }
 
+/** A symbolic link has an identity of its own: it may lead to itself. */
 function identityOf(file: string): string | undefined {
-  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
   return stats && `${stats.dev}:${stats.ino}`;
 }
 

@@ -23,7 +23,7 @@ makeDirectory(directory, 0o700);
 
 let runner: Runner | undefined;
 // Set before the lock, by which links find this process: without a handler the signal would end it.
-process.on('SIGHUP', () => void runner?.listenAnew());
+process.on('SIGHUP', () => void runner?.listenAnew().catch(reportDeaf));
 
 if (await lockWithin(directory, LEAVING_MS)) {
   runner = new Runner({
@@ -39,6 +39,12 @@ if (await lockWithin(directory, LEAVING_MS)) {
   await runner.start();
   await runner.left;
   leave();
+}
+
+/** The commands keep running, and the next link asks again. */
+function reportDeaf(error: Error): void {
+  const message = 'The socket for links cannot be made again; the runner tries again when a link asks for it.';
+  openLog(config.logLevel).warn({ err: { message: error.message } }, message);
 }
 
 /**

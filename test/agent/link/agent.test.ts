@@ -178,13 +178,16 @@ describe('a credential that is rotated', () => {
     });
   });
 
-  test('an agent that died before the answer finds the new credential', async () => {
+  test.each([
+    ['no join token', {}],
+    ['a join token whose file is gone', { joinTokenFile: '/nowhere/join-token' }],
+  ])('an agent that died before the answer finds the new credential, with %s', async (_what, settings) => {
     enrolledAs('dm-1');
     const credential = `xpa_${'b'.repeat(43)}`;
     const left = { credential, enrolled_with: tokenDigest('xpj_rotate') };
     writeFileSync(join(dir, 'enrolment.json'), JSON.stringify(left), { mode: 0o600 });
     server.refusals.push(401);
-    start();
+    start(settings);
     await connect();
     expect(server.authorizations).toEqual([`Bearer ${CREDENTIAL}`, `Bearer ${credential}`]);
     expect(readCredential(dir)?.credential).toBe(credential);
