@@ -123,6 +123,7 @@ install_packages() {
   for package in execplane execplane-agent; do
     file=$(package_file "$package")
     [ -n "$file" ] || fail "there is no $package for $(dpkg --print-architecture) in $from"
+    [ "$(printf '%s\n' "$file" | wc -l)" -eq 1 ] || fail "SHA256SUMS of $from names several versions of $package: leave one"
     fetch "$file"
     (cd "$work" && grep "  $file\$" SHA256SUMS | sha256sum --check --status) || fail "$file does not match SHA256SUMS"
     set -- "$@" "$work/$file"

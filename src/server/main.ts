@@ -66,10 +66,7 @@ export async function startServer(
   logger: Logger = logToStderr(config),
   tracing: TracingConfig | undefined = readTracingConfig(),
 ): Promise<RunningServer> {
-  preparePrivateDirectory(config.dataDir);
-  // Throws before anything is opened that would have to be closed again.
-  readSecureContext(config);
-  if (config.packagesDir !== undefined) assertConfiguredDirectory('EXECPLANE_PACKAGES_DIR', config.packagesDir);
+  prepareFiles(config);
   const openIdConnect = createOpenIdConnect(config);
   const now = () => control.now();
   const providers = readProviders(config.providers, { environment: readHookEnvironment(), now });
@@ -155,6 +152,13 @@ export async function runServer(config: ServerConfig): Promise<void> {
   memoryReturn.stop();
   clearTimeout(overdue);
   process.off('SIGTERM', atOnce).off('SIGINT', atOnce).off('SIGHUP', reload);
+}
+
+/** Throws ConfigError for files and directories that cannot be used, before anything is opened that would have to be closed again. */
+function prepareFiles(config: ServerConfig): void {
+  preparePrivateDirectory(config.dataDir);
+  readSecureContext(config);
+  if (config.packagesDir !== undefined) assertConfiguredDirectory('EXECPLANE_PACKAGES_DIR', config.packagesDir);
 }
 
 /** Settles as `read` does. If that rejects, closes the store, so that nothing keeps the process alive. */

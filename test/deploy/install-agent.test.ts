@@ -1,7 +1,7 @@
 /** The installer of agents: it installs files only from https or a folder, and only if checksums and signature match. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -87,6 +87,28 @@ test('packages from a folder are installed with apt-get', async () => {
 test('an http address is refused before anything is fetched', async () => {
   expect(await install('--from', 'http://127.0.0.1:1/packages')).toContain('https address');
   expect(await install('--from', 'ftp://127.0.0.1/packages')).toContain('https address');
+  expect(hasInstalled()).toBe(false);
+});
+
+test.each(['HTTP://127.0.0.1:1/packages', 'Https://127.0.0.1:1', 'file:///tmp', 'ssh://127.0.0.1/packages'])(
+  'the address %s is refused before anything is fetched',
+  async (from) => {
+    expect(await install('--from', from)).toContain('https address');
+    expect(calls()).toEqual([]);
+  },
+);
+
+test.each([
+  ['two versions of a package', (sums: string) => sums + sums.replaceAll('0.1.0', '0.2.0'), 'several versions'],
+  ['a path', (sums: string) => sums.replaceAll('  execplane', '  ../execplane'), 'there is no execplane'],
+  ['a command of the shell', (sums: string) => sums.replaceAll('0.1.0', '0;touch$IFS"$HOME"'), 'is missing'],
+  ['a pattern', (sums: string) => sums.replaceAll('0.1.0', '.*'), 'is missing'],
+  ['line ends of Windows', (sums: string) => sums.replaceAll('\n', '\r\n'), 'there is no execplane'],
+  ['sums that are too short', (sums: string) => sums.replaceAll(/^[0-9a-f]/gm, ''), 'there is no execplane'],
+])('a SHA256SUMS with %s installs nothing', async (_what, change, message) => {
+  const path = join(dir, 'packages/SHA256SUMS');
+  writeFileSync(path, change(readFileSync(path, 'utf8')));
+  expect(await install('--from', join(dir, 'packages'))).toContain(message);
   expect(hasInstalled()).toBe(false);
 });
 
@@ -206,6 +228,25 @@ describe('removal', () => {
         .filter((call) => call.startsWith('apt-get'))
         .at(-1),
     ).toBe('apt-get purge --yes execplane');
+  });
+
+  test.each([
+    ['a link to a disk that is not mounted', (data: string) => symlinkSync(join(dir, 'unmounted'), data), []],
+    ['a directory', (data: string) => mkdirSync(data), []],
+    ['gone', () => {}, ['deluser --system --quiet execplane']],
+  ])('purging the package of the server keeps its user unless the data is gone: %s', async (_what, make, deleted) => {
+    const data = join(dir, 'data');
+    make(data);
+    stub('getent', 'exit 0');
+    const script = readFileSync(join(ROOT, 'deploy/debian/execplane-server/postrm'), 'utf8');
+    await shell('-c', script.replaceAll('/var/lib/execplane', data), 'postrm', 'purge');
+    expect(calls().filter((call) => call.startsWith('deluser'))).toEqual(deleted);
+  });
+
+  test('purging the package of the agent removes nothing that is mounted in its directory', async () => {
+    await shell(join(ROOT, 'deploy/debian/execplane-agent/postrm'), 'purge');
+    const removed = calls().filter((call) => call.startsWith('rm ') && call.includes('/var/lib'));
+    expect(removed).toEqual(['rm -rf --one-file-system /var/lib/execplane-agent']);
   });
 
   test('purging the package of the server keeps its data', async () => {

@@ -67,6 +67,13 @@ const JOINED: [string, Outcome, Attack][] = [
     },
   ],
   [
+    'a message of empty fragments without end',
+    1008,
+    (agent) => {
+      for (let count = 0; count < 20_000; count += 1) agent.ws.send('', { fin: false });
+    },
+  ],
+  [
     'more pings than it may send',
     'cut',
     (agent) => {

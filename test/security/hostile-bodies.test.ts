@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
+import type { OpenApiDocument } from '../../src/server/http/documents/openapi.ts';
 import { temporaryDirectory } from '../helpers/directories.ts';
 import { ADMIN_KEY, type HttpFixture, httpFixture, MACHINE } from '../server/http/http-fixture.ts';
 
@@ -75,12 +76,12 @@ async function ticked(delay: ReturnType<typeof monitorEventLoopDelay>): Promise<
 }
 
 /** The longest stall of the event loop during a request to `path` with `payload`, in ms, and the status. */
-async function stallOf(http: HttpFixture, path: string, payload: Buffer) {
+async function stallOf(http: HttpFixture, path: string, payload: Buffer, method: 'POST' | 'PUT' | 'PATCH' = 'POST') {
   const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   await ticked(delay);
-  const answer = await http.app.inject({ method: 'POST', url: path, headers, payload });
+  const answer = await http.app.inject({ method, url: path, headers, payload });
   await ticked(delay);
   delay.disable();
   return { status: answer.statusCode, bytes: answer.rawPayload.length, ms: delay.max / 1e6 };
@@ -124,6 +125,69 @@ test('no body blocks the server for much longer than parsing a valid body of tha
       return stall.ms / measure;
     });
   }
+});
+
+interface BodySchema {
+  $ref?: string;
+  properties?: Record<string, { type?: string }>;
+}
+interface Operation {
+  requestBody?: { content: Record<string, { schema: BodySchema } | undefined> };
+}
+
+/** The method, the path and the names of the text fields of each route with a JSON body. */
+function routesWithBody(
+  document: OpenApiDocument,
+): { method: 'POST' | 'PUT' | 'PATCH'; path: string; texts: string[] }[] {
+  const schemas = document.components.schemas as Record<string, BodySchema>;
+  return Object.entries(document.paths).flatMap(([template, operations]) =>
+    (['POST', 'PUT', 'PATCH'] as const).flatMap((method) => {
+      const operation = operations[method.toLowerCase()] as Operation | undefined;
+      const found = operation?.requestBody?.content['application/json']?.schema;
+      if (found === undefined) return [];
+      const schema = found.$ref === undefined ? found : schemas[found.$ref.split('/').at(-1) ?? ''];
+      const fields = Object.entries(schema?.properties ?? {});
+      const texts = fields.filter(([, { type }]) => type === 'string').map(([name]) => name);
+      return [{ method, path: template.replace('{machine_id}', MACHINE).replace(/\{\w+\}/g, 'x'), texts }];
+    }),
+  );
+}
+
+test('every route with a body refuses hostile shapes as fast', async () => {
+  await using http = await httpFixture();
+  const routes = routesWithBody(JSON.parse((await http.app.inject('/openapi.json')).body) as OpenApiDocument);
+  expect(routes.length).toBeGreaterThan(12);
+  const unknown = Buffer.from(`{${numbered(20_000)}}`);
+  const nested = Buffer.from(`{"labels":${'['.repeat(BYTES / 2)}`);
+  for (const { method, path, texts } of routes) {
+    // Digits, and then what no field permits: a pattern that backtracks would take its time.
+    const long = JSON.stringify(Object.fromEntries(texts.map((name) => [name, `${'1'.repeat(MIB)}!`])));
+    for (const payload of [unknown, nested, Buffer.from(long)]) {
+      await expectRatio(`${method} ${path}`, 4, async () => {
+        const measure = parsing();
+        const stall = await stallOf(http, path, payload, method);
+        expect(Math.floor(stall.status / 100), `${method} ${path}: ${stall.status}`).toBe(4);
+        return stall.ms / measure;
+      });
+    }
+  }
+});
+
+test('no pattern of a schema backtracks over a long text', async () => {
+  await using http = await httpFixture();
+  const document = (await http.app.inject('/openapi.json')).body;
+  const patterns = new Set(
+    [...document.matchAll(/"pattern":("(?:[^"\\]|\\.)*")/g)].map(([, text]) => JSON.parse(text ?? '""')),
+  );
+  expect(patterns.size).toBeGreaterThan(8);
+  const texts = ['0', 'a', '1', '-', '.', '/', 'a-', '1w', '0w'].flatMap((part) => {
+    const long = part.repeat(100_000 / part.length);
+    return [long, `${long}!`, `dm-${long}!`, `a${long}=`];
+  });
+  const before = performance.now();
+  for (const pattern of patterns) for (const text of texts) new RegExp(pattern, 'u').test(text);
+  // A pattern whose cost grows with the square of the length takes minutes.
+  expect(performance.now() - before).toBeLessThan(20_000);
 });
 
 test.each([

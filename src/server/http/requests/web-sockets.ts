@@ -7,8 +7,16 @@ import { Problem } from '../replies/problem.ts';
 
 /** Time limit for the closing handshake of a connection, in ms. */
 const CLOSE_TIMEOUT_MS = 5000;
-/** A separate constant, because the types of ws do not declare `closeTimeout` yet. */
-const OPTIONS = { noServer: true, clientTracking: false, perMessageDeflate: false, closeTimeout: CLOSE_TIMEOUT_MS };
+/** Fragments of one message. A fragment may be empty, so that the size of a message does not limit their number. */
+const MAX_FRAGMENTS = 512;
+/** A separate constant, because the types of ws do not declare all of these yet. */
+const OPTIONS = {
+  noServer: true,
+  clientTracking: false,
+  perMessageDeflate: false,
+  closeTimeout: CLOSE_TIMEOUT_MS,
+  maxFragments: MAX_FRAGMENTS,
+};
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 

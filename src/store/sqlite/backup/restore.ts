@@ -101,8 +101,11 @@ function copy(from: number, to: string): void {
   const target = openSync(to, 'wx', 0o600);
   try {
     const buffer = Buffer.allocUnsafe(COPY_BYTES);
-    for (let at = 0, bytes = 0; (bytes = readSync(from, buffer, 0, COPY_BYTES, at)) > 0; at += bytes) {
+    for (let at = 0; ; ) {
+      const bytes = readSync(from, buffer, 0, COPY_BYTES, at);
+      if (bytes === 0) return;
       for (let written = 0; written < bytes; ) written += writeSync(target, buffer, written, bytes - written);
+      at += bytes;
     }
   } finally {
     closeSync(target);
