@@ -1,7 +1,6 @@
 /** Patterns of text in requests, each with the error message for a caller. */
-import { NO_NUL } from '../core/launch-options.ts';
 import { AUTOSLEEP_PATTERN } from '../core/machines/autosleep.ts';
-import { LABEL_KEY_PATTERN } from '../core/machines/labels.ts';
+import { LABEL_KEY_PATTERN, NO_NUL } from '../core/machines/labels.ts';
 import { MACHINE_NAME_PATTERN } from '../core/machines/machine-name.ts';
 
 export { NO_NUL };

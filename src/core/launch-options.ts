@@ -1,9 +1,8 @@
 /** The launch options of a command, in the spelling of the protocol and of the stored record. */
 import { type Static, Type } from 'typebox';
 import { MAX_ARTIFACTS } from './artifact.ts';
+import { NO_NUL } from './machines/labels.ts';
 
-/** The pattern of text that the kernel accepts in argv, env and paths, and that every database can store. */
-export const NO_NUL = '^[^\\u0000]*$';
 export const TextWithoutNul = Type.String({ pattern: NO_NUL });
 
 /** The size of a terminal in characters; 0 if it is not known. */

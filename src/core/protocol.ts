@@ -4,8 +4,8 @@
  */
 import { type Static, Type } from 'typebox';
 import { byType, type Parsed, parse } from './frame-checks.ts';
-import { LimitsSchema, NO_NUL, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
-import { LabelsSchema } from './machines/labels.ts';
+import { LimitsSchema, StartArtifactsSchema, TerminalSizeSchema, TextWithoutNul } from './launch-options.ts';
+import { LabelsSchema, NO_NUL } from './machines/labels.ts';
 import { HostSchema, MachineFactsSchema } from './machines/machine-facts.ts';
 
 /** The versions that this build speaks: the highest version that both ends share is used. */

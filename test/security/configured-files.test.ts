@@ -3,6 +3,7 @@
  * No file makes the program wait.
  */
 import { execFileSync, spawn } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -126,7 +127,7 @@ async function errorOf(read: () => unknown): Promise<Error & { exitCode?: number
 function expectSentence(setting: string, error: Error & { exitCode?: number }, text: string): void {
   expect(error.message).toContain(text);
   expect(error.message.startsWith(`${setting}: `), error.message).toBe(true);
-  expect(error.message.split('\n')).toHaveLength(1);
+  expect(error.message).not.toContain('\n');
   // An error of the database's URL gets its exit code with the name of the setting (open-store.ts).
   if (!setting.startsWith('its ')) expect(error.exitCode).toBe(2);
 }
@@ -209,8 +210,9 @@ describe('a file with the wrong content is refused', () => {
     expectSentence('EXECPLANE_TLS_CERT', await pair(chain, key), `certificate 2 in ${chain} is damaged: copy it again`);
     expectSentence('EXECPLANE_TLS_KEY', await pair(OTHER_CERTIFICATE, key), 'is the key of another certificate');
     const locked = join(dir, 'locked.key');
-    execFileSync('openssl', ['pkey', '-in', key, '-aes256', '-passout', 'pass:secret', '-out', locked]);
-    chmodSync(locked, 0o600);
+    const cipher = { cipher: 'aes-256-cbc', passphrase: 'secret' };
+    const pem = createPrivateKey(KEY_TEXT).export({ type: 'pkcs8', format: 'pem', ...cipher });
+    writeFileSync(locked, pem, { mode: 0o600 });
     expectSentence('EXECPLANE_TLS_KEY', await pair(certificate, locked), 'is encrypted with a passphrase: decrypt it');
   });
 });
@@ -221,8 +223,8 @@ test('a certificate with its chain, comments and Windows line ends, and a key wi
     .map((path) => `# a comment\n${readFileSync(path, 'utf8')}`)
     .join('');
   writeFileSync(chain, certificates.replaceAll('\n', '\r\n'));
-  const parameters = execFileSync('openssl', ['ecparam', '-name', 'prime256v1'], { encoding: 'utf8' });
-  writeFileSync(key, `${parameters}${KEY_TEXT}`);
+  // As openssl writes them before a key on the curve prime256v1.
+  writeFileSync(key, `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${KEY_TEXT}`);
   expect(agent({ EXECPLANE_CA_FILE: chain, EXECPLANE_TLS_CERT: chain, EXECPLANE_TLS_KEY: key }).tls).toEqual({
     ca: readFileSync(chain, 'utf8'),
     cert: readFileSync(chain, 'utf8'),
@@ -230,16 +232,12 @@ test('a certificate with its chain, comments and Windows line ends, and a key wi
   });
 });
 
-test('a byte order mark before the content is skipped', async () => {
+test('a byte order mark before the content is skipped', () => {
   const path = join(dir, 'marked');
   writeFileSync(path, '\ufeffA=1\n');
   expect(readEnvironmentFile(path)).toEqual({ A: '1' });
   writeFileSync(path, '\ufeffxpj_token\r\n');
   expect(readJoinToken({ joinTokenFile: path })).toBe('xpj_token');
-  writeFileSync(path, '\ufeff{"providers": []}');
-  expect((await errorOf(() => server({ providers: path }))).message).toBe(
-    `EXECPLANE_PROVIDERS: ${path}: /providers must be object`,
-  );
 });
 
 test('a pipe that the shell makes is read to its end', () => {

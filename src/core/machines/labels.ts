@@ -1,7 +1,8 @@
 /** Labels of machines, by which machines are selected. Set by the agent's settings and through the API, which wins. */
 import { type Static, Type } from 'typebox';
-import { NO_NUL } from '../launch-options.ts';
 
+/** Text that the kernel accepts in argv, env and paths, and that every database can store. */
+export const NO_NUL = '^[^\\u0000]*$';
 export const LABEL_KEY_PATTERN = '^(?=.{1,63}$)[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$';
 const LABEL_KEY = new RegExp(LABEL_KEY_PATTERN);
 const MAX_VALUE_CHARS = 255;

@@ -1,6 +1,6 @@
 /** The facts that an agent reports of its machine. Separate from the protocol, so that browsers can load the types. */
 import { type Static, Type } from 'typebox';
-import { NO_NUL } from '../launch-options.ts';
+import { NO_NUL } from './labels.ts';
 
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 

@@ -277,7 +277,7 @@ describe.runIf(process.getuid?.() === 0)('root, on a data directory whose user h
 test('a restore into a file, and from what is no database, names it and changes nothing', () => {
   const file = join(dir, 'file');
   writeFileSync(file, 'precious');
-  writeFileSync(to, 'SQLite format 3');
+  writeFileSync(to, 'SQLite format 4');
   expect(() => restore({ dataDir, from: to, force: true, now: 2 })).toThrow(/is not a backup made by/);
   writeFileSync(to, 'SQLite format 3\0');
   expect(() => restore({ dataDir: file, from: to, force: true, now: 2 })).toThrow(

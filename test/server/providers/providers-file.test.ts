@@ -58,5 +58,7 @@ test.each([
 });
 
 test('a missing file is refused', () => {
-  expect(() => readProviders('/none/providers.json', HERE)).toThrow(/^EXECPLANE_PROVIDERS: ENOENT/);
+  expect(() => readProviders('/none/providers.json', HERE)).toThrow(
+    /^EXECPLANE_PROVIDERS: .* cannot be read: there is no such file/,
+  );
 });

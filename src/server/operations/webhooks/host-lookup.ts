@@ -3,6 +3,7 @@
  * occupies a thread until it gives up, and the whole process has two for it.
  */
 import { type LookupAddress, lookup as lookupBySystem, promises as dns } from 'node:dns';
+import { isLoopback } from '../../../node/network/loopback.ts';
 
 /** Time limit of one query, ms, and number of attempts. */
 const QUERY_TIMEOUT_MS = 4000;
@@ -13,6 +14,8 @@ export async function lookUpPublicHost(
   hostname: string,
   { signal, servers }: { signal: AbortSignal; servers?: readonly string[] },
 ): Promise<LookupAddress[]> {
+  // RFC 6761: never asked of a name server.
+  if (isLoopback(hostname)) return [{ address: '127.0.0.1', family: 4 }];
   // A new one each time, because it reads the name servers of the host only when it is made.
   const resolver = new dns.Resolver({ timeout: QUERY_TIMEOUT_MS, tries: TRIES });
   if (servers !== undefined) resolver.setServers(servers);
