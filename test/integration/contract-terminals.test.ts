@@ -205,6 +205,14 @@ describe('a terminal', () => {
     expect(again.output.equals(first.output.subarray(offset))).toBe(true);
   });
 
+  test('an offset or a writer that is malformed, or an offset past the output, is refused', async () => {
+    const { terminal_id } = await openTerminal();
+    const wrong = ['offset=', 'offset=0x0', 'offset=1e0', 'offset=-1', 'offset=9999999'];
+    for (const query of [...wrong, 'writer=short', 'writer=abcdefghijklmnop&input_offset=0x1'])
+      await expect(attach(terminal_id, `?${query}`), query).rejects.toMatchObject({ status: 422 });
+    await deployment.client.ask('DELETE', `${base()}/${terminal_id}`);
+  });
+
   test('is not an execution, and is listed among terminals', async () => {
     const { terminal_id } = await openTerminal();
     const { items } = await deployment.client.ask<{ items: Terminal[] }>('GET', base());

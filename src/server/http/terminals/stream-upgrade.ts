@@ -118,9 +118,8 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
   const tellsOffsets = url.searchParams.get('offsets') === 'true';
   const acknowledges = url.searchParams.get('acks') === 'true';
   const replay = url.searchParams.get('replay') === 'none' ? end : start;
-  const offset = offsetText === null ? replay : Number(offsetText);
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset > end)
-    throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
+  const offset = offsetText === null ? replay : integerOf(offsetText);
+  if (offset === undefined || offset > end) throw new Problem(422, `offset must be an integer from 0 to ${end}.`);
   const writer = writerOf(url.searchParams);
   const options = { binary, tellsOffsets, acknowledges, writer, offset: Math.max(offset, start) };
   return { principal, execution, options };
@@ -130,9 +129,13 @@ async function admit(context: HttpContext, terminals: Terminals, request: Incomi
 function writerOf(query: URLSearchParams): StdinWriter | undefined {
   const id = query.get('writer');
   if (id === null) return undefined;
-  const writer = { id, offset: Number(query.get('input_offset') ?? 0) };
-  if (stdinWriter.Check(writer)) return writer;
+  const offset = integerOf(query.get('input_offset') ?? '0');
+  if (offset !== undefined && stdinWriter.Check({ id, offset })) return { id, offset };
   throw new Problem(422, 'writer must be 16 to 64 characters of A-Z a-z 0-9 _ -, and input_offset an integer from 0.');
+}
+
+function integerOf(text: string): number | undefined {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 async function principalOf(
