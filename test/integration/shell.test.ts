@@ -54,7 +54,7 @@ describe.skipIf(!hasPython)('execplane shell (with python3)', () => {
     });
     await using terminal = new PseudoTerminal(deployment.server, ['shell', 'dm-absent', '--wait', '3s']);
     await terminal.shows(
-      'waiting: no agent has joined the machine yet. It starts when the agent of the machine connects.',
+      'waiting: no agent has joined the machine yet. It starts when an agent joins the machine with a join token.',
     );
     await terminal.shows('no shell was started: waiting: no agent has joined the machine yet.');
     expect(await terminal.exited).toMatchObject({ code: 125 });

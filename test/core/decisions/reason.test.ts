@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { executionReason, machineReason } from '../../../src/core/decisions/reason.ts';
+import { executionReason } from '../../../src/core/decisions/reason.ts';
+import { EXECUTION_STATUSES } from '../../../src/core/execution-status.ts';
 import type { Machine } from '../../../src/core/machines/machine.ts';
 import { storedExecution } from '../../helpers/stored-execution.ts';
 
@@ -8,6 +9,8 @@ const MINUTE = 60_000;
 const CONNECTED = { agent: 'connected', phase: 'running', reason: 'agent_connected', lastTransitionAt: T0 } as Machine;
 const AWAY = { ...CONNECTED, agent: 'away', phase: 'sleeping', reason: 'agent_away', awaySince: T0 } as Machine;
 const NEVER = { ...CONNECTED, agent: 'never_joined', phase: 'placement_pending', reason: 'never_joined' } as Machine;
+
+const CREATED = { ...NEVER, provider: 'p', reason: 'create_requested' } as Machine;
 
 const at = (now: number, machine: Machine | undefined) => ({ machine, now, lostAfterMs: 15 * MINUTE });
 const execution = (more: Parameters<typeof storedExecution>[0]) =>
@@ -34,6 +37,7 @@ describe('why an execution is in its state', () => {
     [{ ...AWAY, reason: 'slept' } as Machine, 'waiting: the machine sleeps'],
     [{ ...AWAY, phase: 'starting' } as Machine, 'waiting: the machine is being started'],
     [{ ...AWAY, phase: 'failed', lastError: 'no quota' } as Machine, 'waiting: its provider failed (no quota)'],
+    [CREATED, 'waiting: the machine is being created'],
     [undefined, 'waiting: the machine is unknown'],
   ])('waiting for its machine', (machine, message) => {
     const reason = executionReason(execution({ status: 'wake_in_progress' }), at(T0 + 4 * MINUTE, machine));
@@ -50,6 +54,15 @@ describe('why an execution is in its state', () => {
   ])('last seen %i ms ago', (ms, words) => {
     const { message } = executionReason(execution({ status: 'wake_in_progress' }), at(T0 + ms, AWAY));
     expect(message).toBe(`waiting: the machine was last seen ${words} ago`);
+  });
+
+  test.each([
+    [NEVER, 'It starts when an agent joins the machine with a join token.'],
+    [CREATED, 'It starts when the agent of the machine connects.'],
+    [AWAY, 'It starts when the agent of the machine connects.'],
+    [{ ...AWAY, phase: 'failed' } as Machine, 'It starts when an administrator has woken the machine again.'],
+  ])('what starts it then', (machine, next) => {
+    expect(executionReason(execution({ status: 'wake_in_progress' }), at(T0, machine)).next).toBe(next);
   });
 
   test('running: until its timeout, if it has one', () => {
@@ -75,7 +88,29 @@ describe('why an execution is in its state', () => {
     expect(executionReason(cancelled, at(T0 + 8, CONNECTED))).toMatchObject({
       message: 'cancelling: its processes are being ended',
       since: T0 + 7,
+      next: 'They end, or are killed after a grace period.',
     });
+    expect(executionReason(cancelled, at(T0 + 2 * MINUTE, AWAY))).toEqual({
+      message: 'cancelling: the machine was last seen 2 minutes ago, and its agent has to end the command',
+      since: T0,
+      until: T0 + 15 * MINUTE,
+      next: 'The agent connects and ends it; otherwise it ends as agent_lost.',
+    });
+    const sent = execution({ status: 'queued', dispatchedTo: 'r', cancelRequestedAt: T0 + 7 });
+    expect(executionReason(sent, at(T0 + 8, CONNECTED))).toEqual({
+      message: 'cancelling: it was sent to the agent, whose answer is awaited',
+      since: T0 + 7,
+      next: 'The agent answers that it has ended.',
+    });
+  });
+
+  test.each(EXECUTION_STATUSES)('%s: the event that ends it, unless it is final', (status) => {
+    const isFinal = ['succeeded', 'failed', 'cancelled', 'expired'].includes(status);
+    for (const isShell of [false, true]) {
+      const one = execution({ status, ...(isShell && { isTerminal: true }) });
+      const { next } = executionReason(one, at(T0, CONNECTED));
+      expect(next).toEqual(isFinal ? undefined : expect.stringMatching(/^[A-Z].*\.$/));
+    }
   });
 
   test('ended: how it ended, and no next step', () => {
@@ -114,28 +149,5 @@ describe('why a terminal is in its state', () => {
     [{ status: 'expired', errorMessage: 'It did not start in time.' }, 'expired: it did not start in time'],
   ] as const)('%j', (end, message) => {
     expect(why(end)).toBe(message);
-  });
-});
-
-describe('why a machine is in its state', () => {
-  test.each([
-    [CONNECTED, { message: 'running: its agent is connected', since: T0 }],
-    [NEVER, { message: 'placement_pending: no agent has joined the machine yet', since: T0 }],
-    [AWAY, { message: 'sleeping: the machine was last seen 5 minutes ago', since: T0 }],
-    [{ ...CONNECTED, phase: 'destroyed' } as Machine, { message: 'destroyed: it was removed', since: T0 }],
-  ])('%#', (machine, reason) => {
-    expect(machineReason(machine, at(T0 + 5 * MINUTE, undefined))).toMatchObject(reason);
-  });
-
-  test('an offline machine says when its commands are given up, or that they were', () => {
-    const next = (now: number) => machineReason(AWAY, at(now, undefined)).next;
-    expect(next(T0 + 5 * MINUTE)).toContain('given up as agent_lost 10 minutes from now');
-    expect(next(T0 + 20 * MINUTE)).toContain('were given up');
-  });
-
-  test('a machine that is being woken says when it is expected', () => {
-    const waking = { ...AWAY, phase: 'starting', expectedAt: T0 + MINUTE } as Machine;
-    expect(machineReason(waking, at(T0, undefined)).until).toBe(T0 + MINUTE);
-    expect(machineReason(waking, at(T0 + 2 * MINUTE, undefined))).not.toHaveProperty('until');
   });
 });

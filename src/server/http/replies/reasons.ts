@@ -1,6 +1,7 @@
 /** Determines the reason of a state (`include=reason`), and converts it to the API's form. */
 import type { ReasonWire } from '../../../api/fields.ts';
-import { executionReason, machineReason, type Reason } from '../../../core/decisions/reason.ts';
+import { machineReason, type Reason } from '../../../core/decisions/machine-reason.ts';
+import { executionReason } from '../../../core/decisions/reason.ts';
 import type { Execution, Machine, Store } from '../../../store/store.ts';
 import { time } from './wire.ts';
 
