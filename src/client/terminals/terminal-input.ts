@@ -10,8 +10,8 @@ const MAX_UNACKNOWLEDGED_BYTES = 64 * 1024;
 /** The input of one terminal, over all connections to it. */
 export class TerminalInput {
   /** Names the numbering of this input. The server writes no byte of it twice. */
-  readonly writer = newWriter();
-  /** Number of bytes that the server has acknowledged or, if it acknowledges none, that were sent. */
+  writer = newWriter();
+  /** Number of bytes of this numbering that the server has acknowledged or, if it acknowledges none, that were sent. */
   offset = 0;
   /** Bytes that wait to be sent or acknowledged. */
   waitingBytes = 0;
@@ -57,7 +57,7 @@ export class TerminalInput {
   /** Begins a connection on which nothing was sent. `numbered`: the server acknowledges input, and drops what it has already. */
   connected(numbered: boolean): void {
     // Another server has no numbers: it would write again what was sent on the connection that broke.
-    if (!numbered) this.#drop(this.#sentBytes);
+    if (!numbered) this.#leaveNumbering();
     this.#numbered = numbered;
     this.#answers = numbered;
     this.#sentCount = 0;
@@ -73,7 +73,14 @@ export class TerminalInput {
     this.#drop(offset - this.offset);
     if (numbered) return;
     this.#numbered = false;
+    this.#leaveNumbering();
+  }
+
+  /** Further input is sent without numbers. The next connection begins another numbering: this one would have a gap. */
+  #leaveNumbering(): void {
     this.#drop(this.#sentBytes);
+    this.writer = newWriter();
+    this.offset = 0;
   }
 
   /** Drops this many bytes from the start. */

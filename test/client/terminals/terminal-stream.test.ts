@@ -114,6 +114,10 @@ test('a server or an agent of an earlier version gets no input twice', async () 
   const third = await connection(2);
   third.open(false);
   expect(first.sent).toEqual(['a', 'b']);
+  // A numbering with a gap could not go on.
+  const writers = [first, second, third].map(({ query }) => query.get('writer'));
+  expect(new Set(writers).size).toBe(2);
+  expect(second.query.get('input_offset')).toBe('1');
   expect(second.sent).toEqual(['c', 'd']);
   expect(third.sent).toEqual(['e']);
   expect(stream.unsentBytes).toBe(0);

@@ -90,15 +90,16 @@ export class ClusterCommands implements MachineCommands {
   }
 
   async #tryStdin(request: StdinRequest): Promise<StdinAttempt | { outcome: 'busy' }> {
-    const { execution, bytes, offset, writer, close, signal } = request;
-    const { machineId, executionId, stdinMode, dispatchedTo } = execution;
+    const { execution, bytes, signal } = request;
+    const { machineId, stdinMode, dispatchedTo } = execution;
     if (stdinMode !== 'open' || this.#deps.sessions.get(machineId) !== undefined) {
       return this.#deps.local.tryStdin(request);
     }
-    const at = { ...(offset !== undefined && { offset }), ...(writer && { writer }) };
-    const sent = await this.#send(machineId, { kind: 'stdin', execution_id: executionId, close, ...at }, bytes);
+    const ask = stdinAsk(request);
+    const sent = await this.#send(machineId, ask, bytes);
     if (sent === undefined) return dispatchedTo === undefined ? { outcome: 'not_running' } : AWAY;
     const answer = await this.#stdinAnswer(sent, signal);
+    if (ask.kind === 'numbered_stdin' && isOfEarlierVersion(answer)) return { outcome: 'no_writers' };
     return NOT_OF_STDIN.has(answer.outcome) ? AWAY : (answer as StdinAttempt);
   }
 
@@ -196,6 +197,17 @@ const REPEATABLE: ReadonlySet<string> = new Set(['agent_away', 'unknown']);
 const NOT_OF_STDIN: ReadonlySet<Answer['outcome']> = new Set<Answer['outcome']>(['sent', 'done', 'usage']);
 const AWAY = { outcome: 'agent_away' } as const;
 const UNKNOWN = { outcome: 'unknown' } as const;
+
+function stdinAsk({ execution, offset, writer, close }: StdinRequest): Ask {
+  const to = { execution_id: execution.executionId, close };
+  if (writer !== undefined) return { kind: 'numbered_stdin', ...to, writer };
+  return { kind: 'stdin', ...to, ...(offset !== undefined && { offset }) };
+}
+
+/** Whether the server that answered does not know this kind of order. It has written nothing. */
+function isOfEarlierVersion(answer: Answer): boolean {
+  return answer !== AWAY && answer.outcome === 'agent_away' && answer.understood !== true;
+}
 
 function sentOr({ outcome }: Answer): Sent {
   return outcome === 'sent' || outcome === 'unknown' ? outcome : 'agent_away';

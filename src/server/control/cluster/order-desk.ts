@@ -14,6 +14,8 @@ const ANSWER_FOR_MS = 60_000;
 const ANSWER_RETRY_MS = 1000;
 const NOTHING = Buffer.alloc(0);
 
+type StdinAsk = Extract<Ask, { kind: 'stdin' | 'numbered_stdin' }>;
+
 export interface OrderDeskDeps {
   cluster: Pick<ClusterStore, 'takeOrders' | 'answerOrder'>;
   store: Pick<ExecutionStore, 'getExecution'>;
@@ -118,6 +120,10 @@ export class OrderDesk {
         return { outcome: await local.rotateCredential({ machineId, joinToken: ask.join_token }) };
       case 'stdin':
         return this.#writeStdin(machineId, ask, payload);
+      case 'numbered_stdin': {
+        const written = await this.#writeStdin(machineId, ask, payload);
+        return written.outcome === 'agent_away' ? { ...written, understood: true } : written;
+      }
       case 'output_limited': {
         const execution = await this.#deps.store.getExecution({ machineId, executionId: ask.execution_id });
         if (execution !== undefined) await local.outputLimited(execution);
@@ -143,12 +149,16 @@ export class OrderDesk {
     }
   }
 
-  async #writeStdin(machineId: string, ask: Extract<Ask, { kind: 'stdin' }>, bytes: Buffer): Promise<Answer> {
-    const { execution_id: executionId, offset, writer, close } = ask;
+  async #writeStdin(machineId: string, ask: StdinAsk, bytes: Buffer): Promise<Answer> {
+    const { execution_id: executionId, close } = ask;
     const execution = await this.#deps.store.getExecution({ machineId, executionId });
     if (execution === undefined) return { outcome: 'not_open' };
     const signal = AbortSignal.timeout(STDIN_TIMEOUT_MS);
-    const at = { ...(offset !== undefined && { offset }), ...(writer && { writer }) };
+    const at = ask.kind === 'numbered_stdin' ? { writer: ask.writer } : offsetOf(ask);
     return this.#deps.local.tryStdin({ execution, bytes, close, signal, ...at });
   }
+}
+
+function offsetOf({ offset }: { offset?: number }): { offset?: number } {
+  return offset === undefined ? {} : { offset };
 }

@@ -11,7 +11,13 @@ const AskSchema = Type.Union([
     kind: Type.Literal('stdin'),
     execution_id: Type.String(),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
-    writer: Type.Optional(StdinWriterSchema),
+    close: Type.Boolean(),
+  }),
+  /** A kind of its own: an earlier version, which would write the bytes of a repeated order twice, does not know it. */
+  Type.Object({
+    kind: Type.Literal('numbered_stdin'),
+    execution_id: Type.String(),
+    writer: StdinWriterSchema,
     close: Type.Boolean(),
   }),
   Type.Object({ kind: Type.Literal('usage'), execution_id: Type.String() }),
@@ -53,6 +59,8 @@ const AnswerSchema = Type.Union([
       Type.Literal('busy'),
       Type.Literal('full'),
     ]),
+    /** With `agent_away`: the order was understood. Earlier versions answer `agent_away` to orders that they do not know. */
+    understood: Type.Optional(Type.Literal(true)),
   }),
 ]);
 export type Answer = Static<typeof AnswerSchema>;

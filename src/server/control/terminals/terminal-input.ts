@@ -18,6 +18,9 @@ const FINISH_MS = 2000;
 /** Memory of one message beside its bytes. */
 const ITEM_BYTES = 128;
 
+/** Outcomes after which the bytes are dropped: they may have arrived, and their offset is not known, or is wrong. */
+const LOST: ReadonlySet<string> = new Set(['unknown', 'bad_offset', 'no_writers']);
+
 type Item = { bytes: Buffer } | { size: TerminalSize };
 
 export interface TerminalInputDeps {
@@ -137,15 +140,16 @@ export class TerminalInput {
     const written = await control.writeStdin({ execution, bytes, close: false, signal, ...this.#at() }).finally(() => {
       this.#sending = false;
     });
-    if (written.outcome === 'no_writers') {
-      this.#leaveNumbering();
-      return this.#sendBytes();
-    }
     const { outcome } = written;
+    // Nothing was written: the numbers are not known there, or earlier input went to the runner without them.
+    if (outcome === 'no_writers' || (outcome === 'bad_offset' && this.#writer !== undefined)) {
+      this.#leaveNumbering();
+      if (!this.#mayHaveArrived || this.#offset !== undefined) return this.#sendBytes();
+    }
     if (outcome === 'unknown') this.#mayHaveArrived = true;
     const canRepeat = this.#offset !== undefined || this.#writer !== undefined;
     if (outcome === 'agent_away' || (outcome === 'unknown' && canRepeat)) return false;
-    if (outcome === 'unknown' || outcome === 'bad_offset') this.#deps.dropped();
+    if (LOST.has(outcome)) this.#deps.dropped();
     if (outcome === 'written') this.#offset = written.offset;
     this.#mayHaveArrived = false;
     // Any other answer (`not_open`: the shell has ended) means that these bytes are not sent again.
@@ -166,7 +170,7 @@ export class TerminalInput {
     this.#deps.accepted?.(this.#writer.offset, true);
   }
 
-  /** The agent's version does not number the input of clients: the client must not send input again. */
+  /** The agent, or the server that it is connected to, does not number the input of clients: the client must not send input again. */
   #leaveNumbering(): void {
     if (this.#writer !== undefined) this.#deps.accepted?.(this.#writer.offset, false);
     this.#writer = undefined;

@@ -1,6 +1,7 @@
 /** Orders between two servers whose messages are lost: the caller gets a true answer, in time. */
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { StdinWriter } from '../../../../src/core/protocol.ts';
 import { TestPlane } from '../../../helpers/control-plane.ts';
 import { temporaryDirectory } from '../../../helpers/directories.ts';
 import { MemoryCluster } from '../../../helpers/memory-cluster.ts';
@@ -17,15 +18,17 @@ async function runningElsewhere() {
   const cluster = new MemoryCluster(shared);
   const start = () => TestPlane.start({ wrap: () => cluster.join().store });
   const [one, two] = [await start(), await start()];
-  const agent = await ScriptedAgent.join(one.url, await one.machine());
+  const agent = await ScriptedAgent.join(one.url, await one.machine(), { features: ['stdin_writers'] });
   const created = await two.create({ stdin: { mode: 'open' } });
   const { execution_id: id } = await agent.next('start');
   agent.report(agent.started(id));
   const running = await two.until(created, ({ status }) => status === 'running');
   const signal = () => two.control.signal({ execution: running, signal: 'SIGHUP' });
-  const write = (text: string) => {
+  const write = (text: string, writer?: StdinWriter) => {
     const { signal: stays } = new AbortController();
-    return two.control.writeStdin({ execution: running, bytes: Buffer.from(text), close: false, signal: stays });
+    const numbering = writer === undefined ? {} : { writer };
+    const request = { execution: running, bytes: Buffer.from(text), close: false, signal: stays, ...numbering };
+    return two.control.writeStdin(request);
   };
   return { cluster, agent, id, signal, write };
 }
@@ -72,4 +75,30 @@ test('a signal that was taken and is not answered in time may have been sent, an
   cluster.failedAnswers = Number.POSITIVE_INFINITY;
   expect(await signal()).toBe('unknown');
   expect(agent.received.filter((frame) => frame.type === 'signal')).toHaveLength(1);
+});
+
+const WRITER = { id: 'writer-0123456789', offset: 7 };
+
+test('numbered stdin goes to the other server with its numbers', async () => {
+  const { agent, id, write } = await runningElsewhere();
+  const written = write('hello', WRITER);
+  expect(await agent.next('stdin')).toMatchObject({ writer: WRITER });
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 0, closed: false, writer: { ...WRITER, end: 0 } });
+  expect(await agent.next('stdin')).toMatchObject({ writer: WRITER, attachment: Buffer.from('hello') });
+  const writer = { ...WRITER, offset: 12, end: 5 };
+  agent.send({ type: 'stdin_ack', execution_id: id, offset: 5, closed: false, writer });
+  expect(await written).toEqual({ outcome: 'written', offset: 5, closed: false });
+});
+
+test('a server of an earlier version, which would write repeated input twice, writes no numbered input, and the caller hears why', async () => {
+  const { cluster, agent, write } = await runningElsewhere();
+  cluster.unknownKinds.add('numbered_stdin');
+  expect(await write('hello', WRITER)).toEqual({ outcome: 'no_writers' });
+  expect(agent.received.some((frame) => frame.type === 'stdin')).toBe(false);
+});
+
+test('numbered stdin for an agent that is offline can be sent again with its numbers', async () => {
+  const { agent, write } = await runningElsewhere();
+  await agent.close();
+  await expect.poll(() => write('hello', WRITER)).toEqual({ outcome: 'agent_away' });
 });

@@ -176,6 +176,31 @@ test('a client whose agent has an earlier version is told that its input is not 
   expect(accepted).toEqual([[7, false]]);
 });
 
+test('input that follows a gap, because earlier input went to the terminal without numbers, is written without numbers too', async () => {
+  const { input, writes, accepted, dropped } = answered(
+    [{ outcome: 'bad_offset' }, { outcome: 'written', offset: 2, closed: false }],
+    WRITER,
+  );
+  input.write(Buffer.from('ab'));
+  await vi.waitFor(() => expect(writes).toHaveLength(2));
+  expect(writes[1]).toEqual(['ab', {}]);
+  expect(accepted).toEqual([[7, false]]);
+  expect(dropped).not.toHaveBeenCalled();
+});
+
+test('input that may have arrived is not sent again to a server that knows no numbers: it is dropped, and the client is told', async () => {
+  const { input, writes, accepted, dropped } = answered(
+    [{ outcome: 'unknown' }, { outcome: 'no_writers' }, { outcome: 'written', offset: 5, closed: false }],
+    WRITER,
+  );
+  input.write(Buffer.from('ab'));
+  await vi.waitFor(() => expect(dropped).toHaveBeenCalledOnce());
+  input.write(Buffer.from('c'));
+  await vi.waitFor(() => expect(writes).toHaveLength(3));
+  expect(writes[2]).toEqual(['c', {}]);
+  expect(accepted).toEqual([[7, false]]);
+});
+
 test('what a client sent before it disconnected is still written, and nothing after it', async () => {
   const { input, taken, take } = slowTerminal();
   input.write(Buffer.from('a'));
