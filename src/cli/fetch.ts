@@ -40,10 +40,16 @@ export function fetchFor({ url, ca }: Pick<ClientConfig, 'url' | 'ca'>): Fetch {
       request.once('response', (response) => resolve(new HttpAnswer(response)));
       request.on('error', (error) => {
         clearTimeout(timer);
+        // Idle connections are as dead as one that was given up.
+        if (signal?.aborted) closeIdle(agent);
         reject(error);
       });
       request.end(bytes);
     });
+}
+
+function closeIdle({ freeSockets }: HttpAgent): void {
+  for (const socket of Object.values(freeSockets).flat()) socket?.destroy();
 }
 
 /** Returns the bytes of a body. Bytes are not copied: the caller changes none until the answer has come. */

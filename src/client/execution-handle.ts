@@ -2,6 +2,7 @@
 import type { ExecutionWire } from '../api/execution.ts';
 import type { ExecutionOutputWire } from '../api/output.ts';
 import type { SendSignal } from '../api/interaction.ts';
+import { EchoWatch } from './http/echo-watch.ts';
 import { RefusedError } from './http/errors.ts';
 import { type ExecutionEvent, type FollowOptions, followEvents, fromWire } from './follow-events.ts';
 import { mergedOutput, type OutputPiece } from './merged-output.ts';
@@ -21,6 +22,15 @@ interface WaitOptions extends RequestOptions {
   waitMs?: number;
 }
 
+interface ExecutionHandleOptions {
+  machineId: string;
+  executionId: string;
+  /** Whether output that was read is released (output mode `stream`). */
+  releases: boolean;
+  /** Whether it runs on a terminal. Then a dead connection is noticed soon after input. */
+  isTerminal: boolean;
+}
+
 /**
  * A handle on an execution. Iterating over it yields its events, from the first one to its end. All methods survive broken
  * connections.
@@ -32,15 +42,18 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   readonly #path: string;
   /** Whether output that was read is released (output mode `stream`). */
   readonly #releases: boolean;
+  /** Only for a command on a terminal. */
+  readonly #echo: EchoWatch | undefined;
   #stdin: WritableStream<Uint8Array> | undefined;
   #stdout: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #stderr: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #result: Promise<ExecutionResult> | undefined;
 
-  constructor(transport: Transport, p: { machineId: string; executionId: string; releases: boolean }) {
+  constructor(transport: Transport, p: ExecutionHandleOptions) {
     const { machineId, executionId } = p;
     this.#transport = transport;
     this.#releases = p.releases;
+    this.#echo = p.isTerminal ? new EchoWatch(transport.origin) : undefined;
     this.machineId = machineId;
     this.executionId = executionId;
     this.#path = `${executionsPath(machineId)}/${encodeURIComponent(executionId)}`;
@@ -52,7 +65,7 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
 
   /** Yields its events as they come. */
   events(options: FollowOptions = {}): AsyncGenerator<ExecutionEvent> {
-    return followEvents(this.#transport, this.#path, options);
+    return followEvents(this.#transport, this.#path, { ...options, echo: this.#echo });
   }
 
   /** Yields the present log, page after page. */
@@ -85,12 +98,13 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
 
   /** Both streams in one, in the order in which they were read on the machine. Yields pieces as they come, until the end. */
   merged({ signal = new AbortController().signal }: { signal?: AbortSignal } = {}): AsyncGenerator<OutputPiece> {
-    return mergedOutput(this.#transport, { path: this.#path, releases: this.#releases, signal });
+    const source = { path: this.#path, releases: this.#releases, echo: this.#echo };
+    return mergedOutput(this.#transport, { ...source, signal });
   }
 
   /** Its stdin, if it was started with an open one. Closing it makes the command read end-of-file. */
   get stdin(): WritableStream<Uint8Array> {
-    this.#stdin ??= stdinStream(this.#transport, this.#path);
+    this.#stdin ??= stdinStream(this.#transport, this.#path, this.#echo);
     return this.#stdin;
   }
 
@@ -179,7 +193,8 @@ export class ExecutionHandle implements AsyncIterable<ExecutionEvent> {
   }
 
   #output(stream: 'stdout' | 'stderr'): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return outputStream(this.#transport, { path: this.#path, stream, releases: this.#releases });
+    const source = { path: this.#path, releases: this.#releases, echo: this.#echo };
+    return outputStream(this.#transport, { ...source, stream });
   }
 }
 

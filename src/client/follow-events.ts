@@ -1,6 +1,7 @@
 /** Follows the event log of an execution to its end, over any number of broken connections. */
 import type { ExecutionEventWire } from '../api/execution.ts';
 import { decodeBase64 } from './base64.ts';
+import type { EchoWatch } from './http/echo-watch.ts';
 import { parseObject, UnexpectedAnswerError } from './http/errors.ts';
 import type { OutageListener } from './http/outage.ts';
 import { resumedStream } from './http/resumed-stream.ts';
@@ -26,17 +27,20 @@ export interface FollowOptions {
 /** Time without data after which a stream counts as broken, ms. The server sends something every 15 s. */
 const SILENCE_MS = 45_000;
 
-/** Yields every event after `after` up to the terminal one, once and in order, as they come. Throws ExecplaneError. */
+/**
+ * Yields every event after `after` up to the terminal one, once and in order, as they come. `echo`: the command is on a terminal. Throws
+ * ExecplaneError.
+ */
 export async function* followEvents(
   transport: Transport,
   path: string,
-  { after = 0, signal, outage }: FollowOptions = {},
+  { after = 0, signal, outage, echo }: FollowOptions & { echo?: EchoWatch | undefined } = {},
 ): AsyncGenerator<ExecutionEvent> {
   let last = after;
   const events = {
-    async open() {
+    async open(attempt: AbortSignal | undefined) {
       const position: Record<string, string> = last > 0 ? { 'last-event-id': String(last) } : {};
-      const call = { headers: { accept: 'text/event-stream', ...position }, attempts: 1, signal };
+      const call = { headers: { accept: 'text/event-stream', ...position }, attempts: 1, signal: attempt };
       const response = await transport.open('GET', `${path}/events`, { query: { encoding: 'base64' }, ...call });
       const decoder = new EventDecoder(response, transport.origin);
       return { response, decode: (bytes: Uint8Array) => newEvents(decoder.decode(bytes)) };
@@ -50,7 +54,7 @@ export async function* followEvents(
   function* newEvents(decoded: Iterable<ExecutionEvent>): Generator<ExecutionEvent> {
     for (const event of decoded) if (event.sequence > last) yield event;
   }
-  yield* resumedStream(transport, events, { signal, silenceMs: SILENCE_MS, listener: outage });
+  yield* resumedStream(transport, events, { signal, silenceMs: SILENCE_MS, listener: outage, echo });
 }
 
 /** Decodes the server-sent events of one answer. Throws UnexpectedAnswerError. */

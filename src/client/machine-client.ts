@@ -100,12 +100,13 @@ export class MachineClient {
     const { stdin = 'open', output = 'keep', signal, ...rest } = options;
     const mode = output === 'stream' ? { output_mode: output } : {};
     const created = await this.#create({ ...bodyOf(command, rest), ...stdinOf(stdin), ...mode }, { signal });
-    return this.#handle(created.execution_id, output === 'stream');
+    const isTerminal = rest.tty !== undefined;
+    return this.#handle(created.execution_id, { releases: output === 'stream', isTerminal });
   }
 
   /** Returns a handle on an existing execution. */
   execution(executionId: string): ExecutionHandle {
-    return this.#handle(executionId, false);
+    return this.#handle(executionId, { releases: false, isTerminal: false });
   }
 
   /** Lists its executions, newest first. */
@@ -138,8 +139,8 @@ export class MachineClient {
     });
   }
 
-  #handle(executionId: string, releases: boolean): ExecutionHandle {
-    return new ExecutionHandle(this.#transport, { machineId: this.machineId, executionId, releases });
+  #handle(executionId: string, mode: { releases: boolean; isTerminal: boolean }): ExecutionHandle {
+    return new ExecutionHandle(this.#transport, { machineId: this.machineId, executionId, ...mode });
   }
 
   /**

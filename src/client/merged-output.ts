@@ -21,15 +21,15 @@ const FRAME_HEADER_BYTES = 8;
 /** Yields both streams from their first bytes to the end of the command. A broken connection is resumed at the byte. Throws ExecplaneError. */
 export async function* mergedOutput(
   transport: Transport,
-  { path, releases, signal }: MergedSource,
+  { path, releases, signal, echo }: MergedSource,
 ): AsyncGenerator<OutputPiece> {
   const releaseOf = (stream: Stream): Release => new Release(transport, { path, releases, stream }, signal);
   const release = { stdout: releaseOf('stdout'), stderr: releaseOf('stderr') };
   const offsets = { stdout: 0, stderr: 0 };
   const merged = {
-    async open() {
+    async open(attempt: AbortSignal | undefined) {
       const query = { stdout_offset: offsets.stdout, stderr_offset: offsets.stderr };
-      const call = { query, headers: { accept: '*/*' }, attempts: 1, timeoutMs: OPEN_MS, signal };
+      const call = { query, headers: { accept: '*/*' }, attempts: 1, timeoutMs: OPEN_MS, signal: attempt };
       const response = await transport.open('GET', `${path}/output/merged`, call);
       release.stdout.opened(response.headers);
       release.stderr.opened(response.headers);
@@ -47,7 +47,7 @@ export async function* mergedOutput(
     },
   };
   try {
-    yield* resumedStream(transport, merged, { signal, silenceMs: SILENCE_MS });
+    yield* resumedStream(transport, merged, { signal, silenceMs: SILENCE_MS, echo });
   } finally {
     release.stdout.close();
     release.stderr.close();

@@ -17,7 +17,8 @@ export function outputStream(transport: Transport, source: OutputSource): Readab
   const { signal } = abort;
   const release = new Release(transport, source, signal);
   const stream = resumableOutput(transport, source, { release, signal });
-  const bytes = resumedStream(transport, stream, { signal, silenceMs: SILENCE_MS });
+  const { echo } = source;
+  const bytes = resumedStream(transport, stream, { signal, silenceMs: SILENCE_MS, echo });
   return new ReadableStream(
     {
       async pull(controller) {
@@ -50,9 +51,10 @@ function resumableOutput(
 ): ResumableStream<Uint8Array<ArrayBuffer>> {
   let offset = 0;
   return {
-    async open() {
+    async open(attempt) {
       const call = { query: { follow: true, offset }, headers: { accept: '*/*' }, attempts: 1, timeoutMs: OPEN_MS };
-      const response = await transport.open('GET', `${source.path}/output/${source.stream}`, { ...call, signal });
+      const path = `${source.path}/output/${source.stream}`;
+      const response = await transport.open('GET', path, { ...call, signal: attempt });
       release.opened(response.headers);
       return { response, decode: (bytes) => [bytes] };
     },

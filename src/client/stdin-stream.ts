@@ -1,5 +1,6 @@
 /** The stdin of an execution as a stream. */
 import { backoffMs, pause } from './http/backoff.ts';
+import type { EchoWatch } from './http/echo-watch.ts';
 import { ExecplaneError, isRetryable, RefusedError } from './http/errors.ts';
 import type { Transport } from './http/transport.ts';
 import { STDIN_RESULT } from './http/shapes.ts';
@@ -13,13 +14,17 @@ const NOT_READ = 'the command does not read its stdin any more';
 const RETRY = { firstMs: 50, maxMs: 2000 };
 /** Maximum bytes of one request. Larger chunks are sent in several requests. */
 export const PIECE_BYTES = 1_048_576;
+/** Input for a terminal is sent in small pieces and is soon sent again, because its connection may be dead. A piece fits a slow connection. */
+const TERMINAL = { pieceBytes: 16 * 1024, timeoutMs: 5000 };
 
 /**
  * Sends writes to the command's stdin; closing the stream closes stdin. Each piece is sent with its offset, so that a repeated one is written
  * once. A piece waits while the command has not started, or its machine or the server cannot be reached. The stream errors with
- * StdinClosedError once stdin is closed.
+ * StdinClosedError once stdin is closed. `echo`: the command is on a terminal.
  */
-export function stdinStream(transport: Transport, path: string): WritableStream<Uint8Array> {
+export function stdinStream(transport: Transport, path: string, echo?: EchoWatch): WritableStream<Uint8Array> {
+  const pieceBytes = echo === undefined ? PIECE_BYTES : TERMINAL.pieceBytes;
+  const timeoutMs = echo === undefined ? undefined : TERMINAL.timeoutMs;
   let offset = 0;
   let signal: AbortSignal;
   return new WritableStream<Uint8Array>({
@@ -28,15 +33,16 @@ export function stdinStream(transport: Transport, path: string): WritableStream<
       signal = (controller as typeof controller & { signal: AbortSignal }).signal;
     },
     async write(chunk) {
-      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
-        const piece = chunk.subarray(at, at + PIECE_BYTES);
-        await sendPiece(transport, path, { bytes: piece, offset }, signal);
+      for (let at = 0; at < chunk.length; at += pieceBytes) {
+        const piece = chunk.subarray(at, at + pieceBytes);
+        echo?.typed();
+        await sendPiece(transport, path, { bytes: piece, offset }, { signal, timeoutMs });
         offset += piece.length;
       }
     },
     async close() {
       const end = { bytes: new Uint8Array(), offset, close: true };
-      await sendPiece(transport, path, end, signal).catch((error: unknown) => {
+      await sendPiece(transport, path, end, { signal, timeoutMs }).catch((error: unknown) => {
         // A stdin that is closed already is the requested result.
         if (!(error instanceof StdinClosedError)) throw error;
       });
@@ -48,7 +54,7 @@ async function sendPiece(
   transport: Transport,
   path: string,
   { bytes, ...query }: { bytes: Uint8Array; offset: number; close?: boolean },
-  signal: AbortSignal,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number | undefined },
 ): Promise<void> {
   const body = new Uint8Array(bytes);
   for (let failures = 0; ; failures += 1) {
@@ -57,6 +63,7 @@ async function sendPiece(
         query,
         bytes: body,
         signal,
+        ...(timeoutMs === undefined ? {} : { timeoutMs, attempts: 1 }),
       });
       if (closed === true && query.close !== true) throw new StdinClosedError(NOT_READ);
       return;

@@ -1,7 +1,9 @@
 /** Connects the terminal of this process to that of the command (`exec -t`). */
 import { type ExecutionHandle, StdinClosedError } from '../../client/main.ts';
 import { type Escape, EscapeReader } from '../terminal/escapes.ts';
+import { failureOf } from '../terminal/failure.ts';
 import { RawTerminal, terminalSize } from '../terminal/raw-terminal.ts';
+import { TerminalSizes } from './terminal-sizes.ts';
 
 /** Bytes of unsent input above which stdin is not read. */
 const MAX_WAITING_BYTES = 64 * 1024;
@@ -25,6 +27,7 @@ export interface CommandTerminalOptions {
 export class CommandTerminal {
   readonly #options: CommandTerminalOptions;
   readonly #terminal: RawTerminal;
+  readonly #sizes: TerminalSizes;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #escapes = new EscapeReader();
   #waiting: Uint8Array[] = [];
@@ -34,18 +37,33 @@ export class CommandTerminal {
   constructor(options: CommandTerminalOptions) {
     this.#options = options;
     this.#writer = options.handle.stdin.getWriter();
-    // A size that does not arrive is replaced by the next one.
-    const resize = (size: CommandTerminalOptions['size']): void => void options.handle.resize(size).catch(() => {});
-    this.#terminal = new RawTerminal(resize);
+    this.#sizes = new TerminalSizes(options.handle);
+    this.#terminal = new RawTerminal((size) => this.#sizes.set(size));
     const size = terminalSize();
-    if (size.width !== options.size.width || size.height !== options.size.height) resize(size);
+    if (size.width !== options.size.width || size.height !== options.size.height) this.#sizes.set(size);
     process.stdin.on('data', this.#typed);
   }
 
   dispose(): void {
     process.stdin.off('data', this.#typed).pause();
     this.#writer.abort().catch(() => {});
+    this.#sizes.dispose();
     this.#terminal.dispose();
+  }
+
+  /** Reads output that is printed. */
+  follow(bytes: Uint8Array): void {
+    this.#terminal.follow(bytes);
+  }
+
+  /** Reports an outage of the server. */
+  away(reason: Error): void {
+    this.#terminal.say(`${failureOf(reason).message} The command keeps running; ~. cancels it`);
+  }
+
+  back(): void {
+    if (this.#terminal.isFullScreen) this.#terminal.redraw();
+    else this.#terminal.say('the server is back: no output was lost');
   }
 
   readonly #typed = (bytes: Buffer): void => {

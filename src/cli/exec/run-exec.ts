@@ -4,6 +4,7 @@ import {
   type ExecutionEvent,
   type ExecutionHandle,
   hasEnded,
+  type OutageListener,
   RefusedError,
   type StartOptions,
   StdinClosedError,
@@ -114,7 +115,7 @@ class ExecRun {
     const copies = this.#request.options.output === 'stream' ? this.#copyOutput() : [];
     // An error of a stream ends the command at once.
     for (const copy of copies) copy.catch(this.#failure.reject);
-    for await (const event of this.#handle.events({ outage: outageOn(this.#line), signal })) {
+    for await (const event of this.#handle.events({ outage: this.#outageListener(), signal })) {
       if (event.type !== 'lifecycle') await this.#print(event.type, event.chunk ?? new Uint8Array());
       else if (hasEnded(event)) {
         this.#terminalReady.resolve();
@@ -129,6 +130,15 @@ class ExecRun {
     throw new CliError('the server sent no more events, although the command has not ended.', {
       hint: `See its state with "execplane executions show ${machineId} ${executionId}".`,
     });
+  }
+
+  /** Reports outages on the status line, or at the terminal of the command in its way. */
+  #outageListener(): OutageListener {
+    const line = outageOn(this.#line);
+    return {
+      away: (reason) => (this.#terminal ?? line).away(reason),
+      back: () => (this.#terminal ?? line).back(),
+    };
   }
 
   /**
@@ -160,6 +170,7 @@ class ExecRun {
     // A command on a terminal needs its control characters.
     if (this.#request.options.tty !== undefined) {
       if (this.#request.options.stdin === 'open') await this.#terminalReady.promise;
+      this.#terminal?.follow(bytes);
       return writeOutput(stream, bytes);
     }
     await this.#printer.write(stream, bytes);

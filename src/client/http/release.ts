@@ -1,6 +1,7 @@
 /** Releases output that was read: the server deletes it, and the command may write more. */
 import { STREAM_BUFFER_HEADER } from '../../core/stream-buffer-header.ts';
 import { pause } from './backoff.ts';
+import type { EchoWatch } from './echo-watch.ts';
 import type { HttpResponse, Transport } from './transport.ts';
 
 /** Bytes to read before they are released, unless the server keeps few unread bytes. */
@@ -24,6 +25,8 @@ export interface OutputSource {
   stream: 'stdout' | 'stderr';
   /** True in output mode `stream`: output that was read is released, so that the command can continue. */
   releases: boolean;
+  /** Only for a command on a terminal. */
+  echo?: EchoWatch | undefined;
 }
 
 /**
