@@ -37,16 +37,10 @@ export class Artifacts {
     return this.#collection !== undefined;
   }
 
-  /**
-   * Collects the artifacts of a command that has ended. `leftNothing`: no process of it is left. Settles with the declared path that must match
-   * a file and does not, if there is one. Does not reject.
-   */
-  async collect(
-    { leftNothing, ...startedIn }: StartDirectory & { leftNothing: boolean },
-    host: CollectionHost,
-  ): Promise<string | undefined> {
+  /** Collects the artifacts. Settles with the declared path that must match a file and does not, if there is one. Does not reject. */
+  async collect(startedIn: StartDirectory, host: CollectionHost): Promise<string | undefined> {
     const { folder } = this;
-    const isEmpty = folder === undefined || this.#giveBackFolder(leftNothing);
+    const isEmpty = folder === undefined || this.#giveBackFolder();
     if (isEmpty && this.#request.declared.length === 0) return undefined;
     const { isAgent, ...identity } = this.#owner;
     const plan: CollectionPlan = { startedIn, request: this.#request, ...(isAgent ? {} : { identity }) };
@@ -67,11 +61,11 @@ export class Artifacts {
 
   /** Removes the folder of a command that never ran. */
   discard(): void {
-    this.#giveBackFolder(false);
+    this.#giveBackFolder();
   }
 
-  /** Gives the drop folder back if it is empty. Returns false if it is not. */
-  #giveBackFolder(leftNothing: boolean): boolean {
-    return this.#folder === undefined || this.#folders.giveBack(this.#folder, leftNothing);
+  /** Removes the drop folder if it is empty. Returns false if it is not. */
+  #giveBackFolder(): boolean {
+    return this.#folder === undefined || this.#folders.giveBack(this.#folder);
   }
 }

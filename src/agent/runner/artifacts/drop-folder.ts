@@ -1,7 +1,6 @@
 /**
  * The drop folder: files that a command puts into it become artifacts. It is outside the agent's directory, which is closed to other users.
  * On a disk, mkdir and rmdir may wait for other writes. So the next folder is made, and empty ones are removed, when no report waits for it.
- * A folder in which nothing was changed is the next command's, too, if the command has left no process that could still write into it.
  */
 import { type BigIntStats, chownSync, lstatSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -26,31 +25,26 @@ export interface DropFolder {
   made?: BigIntStats;
 }
 
-/** A folder as it was made, for the next command. */
+/** A folder that is made for the next command. */
 interface ReadyFolder extends DropFolder {
   made: BigIntStats;
   /** When it was last seen to be unchanged. */
   checkedAt: number;
 }
 
-/** Makes and removes the drop folders of commands. Each command gets one that is empty and was never written to. */
+/** Makes and removes the drop folders of commands. Each command has a new one. */
 export class DropFolders {
   #ready: ReadyFolder | undefined;
   /** Empty folders of ended commands. */
   #used: string[] = [];
   #stampsChanges: boolean | undefined;
   #wanted = false;
-  /** Whether the last folder came back as it was made: then no other is made ahead. */
-  #comesBack = false;
 
   /** Returns an empty folder (0700) of the user. Undefined if the disk has no room; the command then runs without one. */
   take(owner: { uid: number; gid: number }): DropFolder | undefined {
+    this.#wanted = true;
     try {
-      if (owner.uid === OWN_UID) {
-        const ready = this.#takeReady();
-        this.#wanted ||= ready === undefined || !this.#comesBack;
-        return ready ?? { path: mkdtempSync(PREFIX) };
-      }
+      if (owner.uid === OWN_UID) return this.#takeReady() ?? { path: mkdtempSync(PREFIX) };
       const path = mkdtempSync(PREFIX);
       chownSync(path, owner.uid, owner.gid);
       return { path };
@@ -59,16 +53,10 @@ export class DropFolders {
     }
   }
 
-  /**
-   * Whether the folder is empty. An empty one is removed, now or at the next `tidy`, or given to the next command. `leftNothing`: no process of
-   * the command is left.
-   */
-  giveBack({ path, made }: DropFolder, leftNothing: boolean): boolean {
-    const unchanged = made !== undefined && isUnchanged(path, made) ? made : undefined;
-    this.#comesBack = leftNothing && unchanged !== undefined;
-    if (unchanged === undefined) return removeEmpty(path);
-    if (leftNothing && this.#ready === undefined) this.#ready = { path, made: unchanged, checkedAt: performance.now() };
-    else this.#used.push(path);
+  /** Whether the folder is empty. An empty one is removed, now or at the next `tidy`. */
+  giveBack({ path, made }: DropFolder): boolean {
+    if (made === undefined || !isUnchanged(path, made)) return removeEmpty(path);
+    this.#used.push(path);
     return true;
   }
 
@@ -95,10 +83,8 @@ export class DropFolders {
     const ready = this.#ready;
     this.#ready = undefined;
     if (ready === undefined) return undefined;
-    const { path, made, checkedAt } = ready;
-    if (performance.now() - checkedAt < CHECKED_MS || isUnchanged(path, made)) return { path, made };
-    this.#used.push(path);
-    return undefined;
+    const isPresent = performance.now() - ready.checkedAt < CHECKED_MS || isUnchanged(ready.path, ready.made);
+    return isPresent ? { path: ready.path, made: ready.made } : undefined;
   }
 }
 

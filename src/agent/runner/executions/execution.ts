@@ -194,7 +194,7 @@ export class Execution {
     const ending = exitEnding({ ...exit, outOfMemory }, run.termination.cause);
     const { home, cwd = '.' } = run.launch.request;
     const missing = await run.artifacts?.collect(
-      { home, cwd, leftNothing: exit.leftNothing === true },
+      { home, cwd },
       {
         report: (kind, payload) => this.#host.report(this.log, kind, payload),
         room: () => this.#host.room(),

@@ -1,4 +1,4 @@
-/** Drop folders are made ahead, removed later, and passed on. A command must not notice: its folder is as new, and nothing that it left is overlooked. */
+/** Drop folders are made ahead and removed later. A command must not notice: its folder is new, and nothing that it left is overlooked. */
 import {
   chmodSync,
   existsSync,
@@ -9,7 +9,6 @@ import {
   rmSync,
   statSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,7 +51,7 @@ function take(folders: Folders): DropFolder {
 
 /** A folder that was made ahead, where the file system allows that. */
 function takeAhead(folders: Folders): DropFolder {
-  folders.giveBack(take(folders), false);
+  folders.giveBack(take(folders));
   folders.tidy();
   return take(folders);
 }
@@ -62,7 +61,7 @@ test('an unused folder is empty, and is removed at the next tidying at the lates
   for (let i = 0; i < 3; i++) {
     const folder = takeAhead(folders);
     expect(statSync(folder.path).mode & 0o777).toBe(0o700);
-    expect(folders.giveBack(folder, false)).toBe(true);
+    expect(folders.giveBack(folder)).toBe(true);
     folders.tidy();
     expect(existsSync(folder.path)).toBe(false);
   }
@@ -84,7 +83,7 @@ test.each<[string, (path: string) => void]>([
   for (let i = 0; i < 50; i++) {
     const folder = takeAhead(folders);
     write(folder.path);
-    expect(folders.giveBack(folder, false)).toBe(false);
+    expect(folders.giveBack(folder)).toBe(false);
     folders.tidy();
     expect(existsSync(folder.path)).toBe(true);
   }
@@ -96,81 +95,15 @@ test('a folder that is empty again, or was removed by its command, is empty', ()
   writeFileSync(join(emptied.path, 'file'), 'x');
   unlinkSync(join(emptied.path, 'file'));
   chmodSync(emptied.path, 0o755);
-  expect(folders.giveBack(emptied, false)).toBe(true);
+  expect(folders.giveBack(emptied)).toBe(true);
   const removed = takeAhead(folders);
   rmdirSync(removed.path);
-  expect(folders.giveBack(removed, false)).toBe(true);
-});
-
-test("a folder in which nothing was changed is the next command's, too, if the command has left no process", () => {
-  const folders = dropFolders();
-  const folder = takeAhead(folders);
-  const showsChanges = folder.made !== undefined;
-  for (let i = 0; i < 3; i++) {
-    expect(folders.giveBack(folder, true)).toBe(true);
-    folders.tidy();
-    expect(existsSync(folder.path)).toBe(showsChanges);
-    if (showsChanges) expect(take(folders).path).toBe(folder.path);
-  }
-});
-
-test.each<[string, (path: string) => void]>([
-  [
-    'that a file was written to and removed from',
-    (path) => {
-      writeFileSync(join(path, 'file'), 'x');
-      unlinkSync(join(path, 'file'));
-    },
-  ],
-  ['whose mode was changed', (path) => chmodSync(path, 0o755)],
-  ['whose times were set', (path) => utimesSync(path, 1, 1)],
-  [
-    'that was replaced by another one',
-    (path) => {
-      rmdirSync(path);
-      mkdirSync(path, 0o700);
-    },
-  ],
-])('a folder %s is not given to another command', (_name, change) => {
-  const folders = dropFolders();
-  for (let i = 0; i < 20; i++) {
-    const folder = takeAhead(folders);
-    change(folder.path);
-    expect(folders.giveBack(folder, true)).toBe(true);
-    expect(existsSync(folder.path)).toBe(false);
-    expect(take(folders).path).not.toBe(folder.path);
-  }
-});
-
-test('two commands that run at a time never share a folder', () => {
-  const folders = dropFolders();
-  folders.giveBack(takeAhead(folders), true);
-  folders.tidy();
-  const running = Array.from({ length: 4 }, () => take(folders));
-  expect(new Set(running.map(({ path }) => path)).size).toBe(running.length);
-  for (const folder of running) folders.giveBack(folder, true);
-  folders.tidy();
-  const next = Array.from({ length: 4 }, () => take(folders));
-  expect(new Set(next.map(({ path }) => path)).size).toBe(next.length);
-});
-
-test('a folder that somebody has written to while no command used it is removed', async () => {
-  const folders = dropFolders();
-  const folder = takeAhead(folders);
-  const { path } = folder;
-  folders.giveBack(folder, true);
-  if (existsSync(path)) writeFileSync(join(path, 'file'), 'x');
-  const start = performance.now();
-  vi.spyOn(performance, 'now').mockReturnValue(start + 60_000);
-  expect(take(folders).path).not.toBe(path);
-  vi.restoreAllMocks();
-  folders.tidy();
-  await until('the folder is removed', () => !existsSync(path));
+  expect(folders.giveBack(removed)).toBe(true);
 });
 
 test('a folder that was removed while no command used it is not given to a command', () => {
   const folders = dropFolders();
-  folders.giveBack(take(folders), false);
+  folders.giveBack(take(folders));
   folders.tidy();
   for (const name of readdirSync(place)) rmdirSync(join(place, name));
   const start = performance.now();
@@ -180,9 +113,8 @@ test('a folder that was removed while no command used it is not given to a comma
 
 test('no folder is left once they are closed', () => {
   const folders = dropFolders();
-  folders.giveBack(takeAhead(folders), false);
+  folders.giveBack(takeAhead(folders));
   folders.tidy();
-  folders.giveBack(take(folders), true);
   folders.close();
   expect(readdirSync(place)).toEqual([]);
 });
@@ -190,7 +122,7 @@ test('no folder is left once they are closed', () => {
 test('what a background process writes after the end is removed', async () => {
   const folders = dropFolders();
   const folder = takeAhead(folders);
-  expect(folders.giveBack(folder, false)).toBe(true);
+  expect(folders.giveBack(folder)).toBe(true);
   if (existsSync(folder.path)) writeFileSync(join(folder.path, 'late'), 'x');
   folders.tidy();
   await until('the folder is removed', () => !existsSync(folder.path));
