@@ -1,6 +1,6 @@
 /** Creates, reads, lists and cancels executions, and reads their logs. */
 import { type BoundKey, replayOf } from '../../core/decisions/retries.ts';
-import { type ExecutionStatus, isTerminal, type Stream } from '../../core/execution.ts';
+import type { Stream } from '../../core/execution.ts';
 import {
   type ChunkRow,
   type EventRow,
@@ -15,8 +15,8 @@ import { toPage } from '../rows/page.ts';
 import type { EventStore, ExecutionStore, IdempotencyStore } from '../store.ts';
 import { bindIdempotency, createExecution, requestCancel } from '../transactions/executions.ts';
 import type { Context } from './context.ts';
-import { EXECUTION_COLUMNS, SELECT_EXECUTION } from './statements/select-execution.ts';
-import { selectMachines } from './statements/select-machine.ts';
+import { newestExecutions } from './newest-executions.ts';
+import { SELECT_EXECUTION } from './statements/select-execution.ts';
 import { onBehalf } from './writers/needs.ts';
 
 const OF_MACHINE = 'e.machine_id = (SELECT id FROM machines WHERE public_id = $1)';
@@ -25,32 +25,6 @@ const LIST_BY_STATUS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND NOT e.is_ter
 
 const LIST_TERMINALS = `${SELECT_EXECUTION} WHERE ${OF_MACHINE} AND e.is_terminal AND (e.completed_at IS NULL OR e.completed_at > $2)
   AND e.id < $3 ORDER BY e.id DESC LIMIT $4`;
-/** SQL for the newest `$2` rows below `$1`. Unfinished executions have their own index, which stays small. */
-const LISTED = 'NOT e.is_terminal AND e.id < $1';
-const ofStatus = (status: ExecutionStatus | undefined): string => {
-  if (status === undefined) return LISTED;
-  return isTerminal(status) ? `${LISTED} AND e.status = $3` : `${LISTED} AND e.completed_at IS NULL AND e.status = $3`;
-};
-const NEWEST_FIRST = 'ORDER BY e.id DESC LIMIT $2';
-/** Maximum number of machines that are looked up one by one. For more, the newest executions of all machines are searched first. */
-const MAX_LOOKED_UP = 100;
-const MAX_SEARCHED = 500;
-/** SQL that selects the keys of a page into an array first: a join planned before the LIMIT may read all rows newer than the page. */
-const newestKeys = (listed: string, limit: string | number): string =>
-  `e.id = ANY(ARRAY(SELECT e.id FROM executions e WHERE ${listed} ORDER BY e.id DESC LIMIT ${limit}))`;
-const listAll = (listed: string): string => `${SELECT_EXECUTION} WHERE ${newestKeys(listed, '$2')} ORDER BY e.id DESC`;
-/** SQL for the executions of some machines among the newest of all machines. */
-const search = (listed: string, selected: string): string =>
-  `${SELECT_EXECUTION} WHERE ${newestKeys(listed, MAX_SEARCHED)} AND ${selected} ${NEWEST_FIRST}`;
-/** SQL that looks up machines one by one, but only those whose newest execution is among the newest. */
-const lookUp = (listed: string, selected: string): string => `WITH recent AS MATERIALIZED (
-    SELECT m.id, m.public_id,
-      (SELECT e.id FROM executions e WHERE e.machine_id = m.id AND ${listed} ORDER BY e.id DESC LIMIT 1) AS newest
-    FROM machines m WHERE ${selected} ORDER BY newest DESC NULLS LAST LIMIT $2)
-  SELECT ${EXECUTION_COLUMNS} FROM recent m CROSS JOIN LATERAL (
-    SELECT * FROM executions e WHERE e.machine_id = m.id AND ${listed} ${NEWEST_FIRST}) e
-  JOIN requests r ON r.execution_id = e.id ${NEWEST_FIRST}`;
-
 const QUEUED_BYTES = `SELECT (
   (SELECT coalesce(sum(r.queued_bytes), 0) FROM executions e JOIN requests r ON r.execution_id = e.id
     WHERE e.dispatched_to IS NULL AND e.completed_at IS NULL AND r.created_by = $1)
@@ -119,22 +93,11 @@ export function executionMethods({ read, writers, transactions }: Context): Exec
       const values = [machineId, endedAfter, after, limit + 1];
       return toPage(await read<ExecutionRow>({ text: LIST_TERMINALS, values }), limit, (row) => row.id, toExecution);
     },
-    async listAllExecutions({ machineIds, labels = [], status, since = 0, limit, after = Number.MAX_SAFE_INTEGER }) {
-      const listed = ofStatus(status);
-      const values = [after, limit + 1, ...(status === undefined ? [] : [status])];
-      const rowsOf = async (): Promise<ExecutionRow[]> => {
-        if (machineIds === undefined && labels.length === 0)
-          return read<ExecutionRow>({ text: listAll(listed), values });
-        const machines = selectMachines(values.length + 1, machineIds, labels);
-        const of = (text: string) => read<ExecutionRow>({ text, values: [...values, ...machines.values] });
-        const areFew = machineIds !== undefined && machineIds.length <= MAX_LOOKED_UP;
-        const found = areFew ? [] : await of(search(listed, machines.condition));
-        return found.length > limit ? found : of(lookUp(listed, machines.condition));
-      };
-      const rows = await rowsOf();
+    async listAllExecutions({ since = 0, ...query }) {
+      const rows = await newestExecutions(read, { ...query, since });
       // Executions later in the list are older.
       const older = rows.findIndex((row) => row.created_at < since);
-      return toPage(older === -1 ? rows : rows.slice(0, older), limit, (row) => row.id, toExecution);
+      return toPage(older === -1 ? rows : rows.slice(0, older), query.limit, (row) => row.id, toExecution);
     },
   };
 }

@@ -63,6 +63,21 @@ test('the newest executions are found for many machines whose executions are old
   expect(items.map(({ executionId }) => executionId)).toEqual(newest);
 });
 
+test('the newest executions are found for most machines, if the others have the newest of all', async () => {
+  const machineIds = Array.from({ length: 1200 }, (_, at) => `dm-${at + 201}`);
+  const { items } = await store.listAllExecutions({ machineIds, limit: 10 });
+  // The executions are of the machines in turn, and execution 40,000 is of dm-1.
+  expect(items.map(({ executionId }) => executionId)).toEqual(
+    Array.from({ length: 10 }, (_, at) => `ex-${EXECUTIONS - MACHINES + 1399 - at}`),
+  );
+});
+
+test('a list of many machines, few of whose executions wait, asks no machine on its own', async () => {
+  sent.length = 0;
+  await store.listAllExecutions({ labels: [{ key: 'role' }], status: 'queued', limit: 50 });
+  expect(sent.map(({ text }) => text).filter((text) => text.includes('LATERAL'))).toEqual([]);
+});
+
 test('the measurement notices a table scan', async () => {
   const text = "SELECT * FROM executions e WHERE e.error_message = 'none' ORDER BY e.id DESC LIMIT 10";
   expect(await rowsTouchedBy(explainer, { text })).toBeGreaterThanOrEqual(EXECUTIONS);
