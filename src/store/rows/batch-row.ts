@@ -58,8 +58,10 @@ export function countsText(counts: Tally): string {
   return JSON.stringify(withoutZeros(counts));
 }
 
+/** The states are in the order of the alphabet, whichever was counted first. */
 function withoutZeros<Counts extends Tally>(counts: Counts): Counts {
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0)) as Counts;
+  const some = Object.entries(counts).filter(([, count]) => count !== 0);
+  return Object.fromEntries(some.toSorted(([a], [b]) => (a < b ? -1 : 1))) as Counts;
 }
 
 /** Returns the counts of a running batch: its tally, with its unfinished executions by their status. */
