@@ -25,7 +25,7 @@ Do not pass secrets as flags: every user of the host can see them in the process
 const SECTIONS: readonly (readonly [title: string, text: string, settings: readonly Setting[]])[] = [
   [
     'Server',
-    'For `execplane server`, and for `execplane up`. Traces are configured by the variables of OpenTelemetry: [operate.md](operate.md#traces).',
+    'For `execplane server`, and for `execplane up`. Traces are configured by the variables of OpenTelemetry: [operate.md](operate.md#traces). Callbacks go through the proxy of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`: [operate.md](operate.md#callbacks-behind-a-proxy).',
     SERVER_SETTINGS,
   ],
   [

@@ -4,7 +4,7 @@
  */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { addAbortSignal, type Duplex } from 'node:stream';
 import { ConfigError } from './config-error.ts';
 
 /** Loaded on first use, because loading TLS takes as long as starting Node, and would delay each short command of the CLI. */
@@ -12,11 +12,32 @@ const https = () => process.getBuiltinModule('node:https');
 
 type Environment = Readonly<Partial<Record<string, string>>>;
 
+/** Returns the proxy for a URL. Undefined if the URL is reached directly. */
+export type ProxySelection = (url: URL) => URL | undefined;
+
 /** Returns the proxy for `url`. Undefined if the URL is reached directly. Throws ConfigError if the setting is not a URL. */
 export function proxyFor(url: URL, env: Environment): URL | undefined {
-  const scheme = url.protocol.replace(/^ws/, 'http').replace(':', '');
+  return isExempt(url, exceptions(env)) ? undefined : configuredProxy(schemeOf(url), env);
+}
+
+/** Reads the proxies for URLs that are not known yet. Throws ConfigError if a setting is not a URL. */
+export function readProxies(env: Environment): ProxySelection {
+  const proxies = new Map(['http', 'https'].map((scheme) => [scheme, configuredProxy(scheme, env)]));
+  const list = exceptions(env);
+  return (url) => (isExempt(url, list) ? undefined : proxies.get(schemeOf(url)));
+}
+
+function schemeOf({ protocol }: URL): string {
+  return protocol.replace(/^ws/, 'http').replace(':', '');
+}
+
+function exceptions(env: Environment): string {
+  return firstSet(env, ['no_proxy', 'NO_PROXY'])[1] ?? '';
+}
+
+function configuredProxy(scheme: string, env: Environment): URL | undefined {
   const [name, text] = firstSet(env, [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY']);
-  if (text === undefined || isExempt(url, firstSet(env, ['no_proxy', 'NO_PROXY'])[1] ?? '')) return undefined;
+  if (text === undefined) return undefined;
   const withScheme = text.includes('://') ? text : `http://${text}`;
   if (!URL.canParse(withScheme) || !/^https?:$/.test(new URL(withScheme).protocol)) {
     throw new ConfigError(`${name}: must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.`);
@@ -63,7 +84,21 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Returns the agent for requests to `url`. Undefined without a proxy. */
 export function requestAgent(url: URL, proxy: URL | undefined): HttpAgent | undefined {
-  if (proxy === undefined) return undefined;
+  return proxy === undefined ? undefined : proxyAgent(url, proxy);
+}
+
+/** The agent for one request to `url` through `proxy`. `signal` also ends a CONNECT without an answer, which the request itself does not. */
+export function singleRequestAgent(url: URL, proxy: URL, signal: AbortSignal): HttpAgent {
+  const agent = proxyAgent(url, proxy);
+  const connect = agent.createConnection.bind(agent);
+  agent.createConnection = (...args) => {
+    const socket = connect(...args);
+    return socket ? addAbortSignal(signal, socket) : socket;
+  };
+  return agent;
+}
+
+function proxyAgent(url: URL, proxy: URL): HttpAgent {
   // Node's own support reads its proxy from an environment, which is made from the settings.
   const proxyEnv = { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
   return url.protocol === 'https:' ? new (https().Agent)({ proxyEnv }) : new HttpAgent({ proxyEnv });

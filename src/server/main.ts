@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { assertConfiguredDirectory } from '../node/files/configured-directory.ts';
 import { LOG_KEY } from '../node/log-keys.ts';
 import { startMemoryReturn } from '../node/native/memory-return.ts';
+import type { ProxySelection } from '../node/proxy.ts';
 import { packageVersion } from '../node/version.ts';
 import type { Store } from '../store/store.ts';
 import { readHookEnvironment, type ServerConfig } from './config.ts';
@@ -32,6 +33,7 @@ import { startHousekeeping } from './operations/housekeeping.ts';
 import { preparePrivateDirectory } from './operations/private-paths.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingConfig, type TracingConfig } from './operations/tracing/config.ts';
+import { readCallbackProxies } from './operations/webhooks/config.ts';
 import { webhookSecretOf } from './operations/webhooks/shared-secret.ts';
 import { Webhooks } from './operations/webhooks/webhooks.ts';
 import { readProviders } from './providers/providers-file.ts';
@@ -67,6 +69,7 @@ export async function startServer(
   tracing: TracingConfig | undefined = readTracingConfig(),
 ): Promise<RunningServer> {
   prepareFiles(config);
+  const proxyFor = readCallbackProxies();
   const openIdConnect = createOpenIdConnect(config);
   const now = () => control.now();
   const providers = readProviders(config.providers, { environment: readHookEnvironment(), now });
@@ -79,8 +82,7 @@ export async function startServer(
   const onMachine = feed.publisher((machineId) => control.tell({ about: 'status', machineId }));
   const store = await openStore(config, { onCommit, onMachine, version, fingerprint });
   const pollMs = store.cluster === undefined ? POLL_MS : CLUSTER_POLL_MS;
-  const secret = await closingAfter(store, () => webhookSecretOf({ store, dataDir: config.dataDir, keys: serverKeys }));
-  const webhooks = buildWebhooks({ store, logger, config, version, secret, now, pollMs });
+  const webhooks = await buildWebhooks({ store, logger, config, version, keys: serverKeys, now, pollMs, proxyFor });
   const counts = startExecutionCounts({ store, logger, now });
   const batches = new BatchRunner({ ...{ store, sealer, log: logger, now, pollMs }, control: () => control });
   const schedules = buildSchedules({ ...{ store, batches, sealer, log: logger, now }, control: () => control });
@@ -196,26 +198,28 @@ function controlSettings(config: ServerConfig) {
   return { ...config, queueLimit: config.maxQueue, artifacts };
 }
 
-function buildWebhooks(p: {
+async function buildWebhooks(p: {
   store: Store;
   logger: Logger;
   config: ServerConfig;
   version: string;
-  secret: string;
+  keys: ServerKeys;
   now: () => number;
   pollMs: number;
-}): Webhooks {
-  const { store, logger, config, version, secret, now, pollMs } = p;
+  proxyFor: ProxySelection;
+}): Promise<Webhooks> {
+  const { store, logger, config, version, keys, now, pollMs, proxyFor } = p;
   return new Webhooks({
     store,
     log: logger,
     now,
     pollMs,
-    secret,
+    secret: await closingAfter(store, () => webhookSecretOf({ store, dataDir: config.dataDir, keys })),
     // A posted execution has ended, so its retry time is not used.
     wire: (execution) => executionWire(execution, WAKE_RETRY_AFTER_MS),
     userAgent: `execplane/${version}`,
     allowPrivate: config.allowPrivateCallbacks,
+    proxyFor,
   });
 }
 

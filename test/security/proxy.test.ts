@@ -1,4 +1,4 @@
-/** An agent behind an HTTP proxy enrols and connects through the proxy and opens no other connection. */
+/** An agent behind an HTTP proxy enrols and connects through the proxy and opens no other connection. A server posts callbacks through it. */
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest, type Server } from 'node:http';
@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { readAgentConfig } from '../../src/agent/config.ts';
 import { dial } from '../../src/agent/link/connection/dial.ts';
 import { enrol } from '../../src/agent/link/enrolment/enrol.ts';
@@ -14,6 +14,7 @@ import { type RunningServer, readServerConfig, startServer } from '../../src/ser
 
 const log = pino({ level: 'silent' });
 const fixture = (path: string) => new URL(`../server/fixtures/${path}`, import.meta.url).pathname;
+const ADMIN_KEY = 'admin-key-of-this-test';
 const CREDENTIALS = 'user:pass word';
 
 let dir: string;
@@ -35,6 +36,7 @@ afterEach(async () => {
   await server?.stop();
   proxy = undefined;
   server = undefined;
+  vi.unstubAllEnvs();
   rmSync(dir, { recursive: true });
 });
 
@@ -94,6 +96,37 @@ test.each(['http', 'https'])('an agent enrols and connects through the proxy ove
   expect(status).toBe(401);
   const enrolled = scheme === 'https' ? `CONNECT ${name}:4` : `POST http://${name}:4/agent/v1/enrol`;
   expect(asked).toEqual([enrolled, `CONNECT ${name}:4`]);
+});
+
+test('a server posts callbacks through the proxy of its environment, and does not start if that is not a URL', async () => {
+  const config = readServerConfig({ dataDir: join(dir, 'data'), port: '0', apiKey: ADMIN_KEY }, {});
+  vi.stubEnv('http_proxy', 'socks5://127.0.0.1:1');
+  await expect(startServer(config, log)).rejects.toThrow(/^http_proxy: must be the URL/);
+  const arrived = Promise.withResolvers<string>();
+  const made = createServer((request, response) => {
+    arrived.resolve(`${request.method} ${request.url}`);
+    response.end();
+  });
+  proxy = made.listen(0, '127.0.0.1');
+  await once(made, 'listening');
+  vi.stubEnv('http_proxy', `http://127.0.0.1:${(made.address() as AddressInfo).port}`);
+  vi.stubEnv('no_proxy', '');
+  vi.stubEnv('NO_PROXY', '');
+  server = await startServer(config, log);
+  const { url } = server;
+  const call = async (method: string, path: string, body?: object): Promise<Record<string, string>> => {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+    const answer = await fetch(url + path, { method, headers, body: JSON.stringify(body ?? {}) });
+    expect(answer.ok, `${method} ${path}: HTTP ${answer.status}`).toBe(true);
+    return (await answer.json()) as Record<string, string>;
+  };
+  const { machine_id: machineId } = await call('POST', '/v1/machines');
+  const executions = `/v1/machines/${machineId}/executions`;
+  // Only the proxy can resolve this name.
+  const callback = { command: ['true'], callback_url: 'http://hooks.invalid/ended' };
+  const { execution_id: id } = await call('POST', executions, callback);
+  await call('DELETE', `${executions}/${id}`);
+  expect(await arrived.promise).toBe('POST http://hooks.invalid/ended');
 });
 
 test('NO_PROXY bypasses the proxy', () => {

@@ -1,4 +1,4 @@
-/** Checks addresses of callbacks. Addresses of the server itself, of its network and of its cloud's metadata service are refused. */
+/** Checks addresses and names of callbacks. Addresses of the server itself, of its network and of its cloud's metadata service are refused. */
 import { BlockList, isIP } from 'node:net';
 
 /**
@@ -45,6 +45,15 @@ export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0 || address.includes('%')) return false;
   if (special[family(address)].check(address, family(address))) return false;
   return isIP(address) === 4 || !ISATAP.test(new URL(`http://[${address}]`).hostname);
+}
+
+/** Names that only the host itself or a private network resolves (RFC 6761, 6762, 8375, and ICANN's `internal`). */
+const PRIVATE_NAME = /(?:^|\.)(?:localhost|local|internal|home\.arpa)$/;
+
+/** Whether a host name can be one of the public internet. Names without a dot are those of a search domain or of /etc/hosts. */
+export function isPublicName(name: string): boolean {
+  const bare = name.toLowerCase().replace(/\.$/, '');
+  return bare.includes('.') && !PRIVATE_NAME.test(bare);
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Callback, CallbackStore, Execution } from '../../../store/store.ts';
 import { readOrCreateKeyFile } from '../../../node/key-file.ts';
+import type { ProxySelection } from '../../../node/proxy.ts';
 import { deliver, MAX_ATTEMPT_MS } from './deliver.ts';
 import { type Deliverable, DeliveryQueue } from './delivery-queue.ts';
 import { freshSecret, signedHeaders } from './signature.ts';
@@ -29,6 +30,7 @@ export interface WebhookDeps {
   wire: (execution: Execution) => unknown;
   userAgent: string;
   allowPrivate: boolean;
+  proxyFor: ProxySelection;
   /** Maximum delay before the next claim, ms: a clock may be set, and another server may die. */
   pollMs: number;
 }
@@ -119,12 +121,13 @@ export class Webhooks {
   }
 
   async #attempt(callback: Callback): Promise<void> {
-    const { store, log, now, secret, wire, userAgent, allowPrivate } = this.#deps;
+    const { store, log, now, secret, wire, userAgent, allowPrivate, proxyFor } = this.#deps;
     const { callbackId, attempt, url, execution } = callback;
     const body = JSON.stringify(wire(execution));
-    const headers = signedHeaders(secret, { id: execution.executionId, at: now(), body });
+    const signed = signedHeaders(secret, { id: execution.executionId, at: now(), body });
+    const headers = { ...signed, 'user-agent': userAgent };
     const { signal } = this.#stopping;
-    const result = await deliver({ url, body, headers: { ...headers, 'user-agent': userAgent }, allowPrivate, signal });
+    const result = await deliver({ url, body, headers, allowPrivate, proxyFor, signal });
     if (signal.aborted) return;
     const over = result.outcome !== 'failed' || now() - callback.createdAt >= MAX_AGE_MS;
     if (result.outcome !== 'delivered') {

@@ -105,6 +105,7 @@ async function calling({ allowPrivate = true, told = true, pollMs = 60_000 } = {
     wire: (execution) => executionWire(execution, 1000),
     userAgent: 'execplane/test',
     allowPrivate,
+    proxyFor: () => undefined,
     pollMs,
   });
   const started = webhooks;
@@ -193,7 +194,10 @@ test('the server never connects to an address that is not public, given as a num
   const byName = receiver.url.replace('127.0.0.1', 'localhost');
   const { signal } = new AbortController();
   for (const url of [receiver.url, byName, receiver.url.replace('127.0.0.1', '[::ffff:127.0.0.1]')]) {
-    const result = await deliver({ url, headers: {}, body: '{}', allowPrivate: false, signal });
+    const result = await deliver({
+      ...{ url, headers: {}, body: '{}', allowPrivate: false, signal },
+      proxyFor: () => undefined,
+    });
     expect(result).toEqual({ outcome: 'failed', reason: 'the address is not a public one' });
   }
   expect(receiver.posts).toEqual([]);
