@@ -90,7 +90,8 @@ export class Execution {
       this.#host.report(this.log, stream, chunk),
     );
     const onKillFailed = (): void => this.#killFailed();
-    const termination = new Termination({ spawner, handle, terminal, onKillFailed });
+    const loginShell = start?.login_shell === true;
+    const termination = new Termination({ spawner, handle, terminal, loginShell, onKillFailed });
     const pause = new OutputPause(launch.waitBeyond, {
       pause: () => spawner.pause(handle),
       resume: () => spawner.resume(handle),
@@ -203,7 +204,7 @@ export class Execution {
     this.#finish(missing === undefined ? ending : missingArtifact(ending, missing));
   }
 
-  /** Ends the execution: immediately if it waits, otherwise by SIGTERM and, after `graceMs`, SIGKILL. Repeated calls can only speed it up. */
+  /** Ends the execution: immediately if it waits, otherwise by SIGTERM (a terminal: SIGHUP) and, after `graceMs`, SIGKILL. Repeated calls can only speed it up. */
   end(cause: Cause, graceMs: number): void {
     if (this.#run?.artifacts?.collecting) this.#run.artifacts.stop('the execution was ended');
     else if (this.#run === undefined) this.#finish(unstartedEnding(cause));

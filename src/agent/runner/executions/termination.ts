@@ -15,8 +15,10 @@ const KILL_TIMEOUT_MS = 10_000;
 export interface TerminationOptions {
   spawner: Spawner;
   handle: number;
-  /** Whether it runs on a terminal. Its shell ignores SIGTERM and is ended by SIGHUP. */
+  /** Whether it runs on a terminal. It may be an interactive shell, which ignores SIGTERM and is ended by SIGHUP. */
   terminal: boolean;
+  /** Whether it is the shell of a terminal. Closing that is a hangup: SIGHUP without SIGTERM. */
+  loginShell: boolean;
   /** Called if SIGKILL has not ended all of its processes. */
   onKillFailed: () => void;
 }
@@ -51,8 +53,9 @@ export class Termination {
   }
 
   /**
-   * Sends SIGTERM and SIGCONT (a stopped process takes no other signal) to the group, and SIGKILL to the tree after `graceMs`. Does
-   * nothing if the main process had ended by itself. A timeout, which may have passed before the command ran, sends SIGKILL at once.
+   * Sends SIGTERM, to a terminal SIGHUP, and SIGCONT (a stopped process takes no other signal) to the group, and SIGKILL to the tree
+   * after `graceMs`. Does nothing if the main process had ended by itself. A timeout, which may have passed before the command ran,
+   * sends SIGKILL at once.
    */
   ask(cause: Cause, graceMs: number): void {
     if (cause === 'timeout') {
@@ -86,11 +89,11 @@ export class Termination {
     clearTimeout(this.#killTimer);
   }
 
+  /** Returns false if the main process had ended by itself. */
   #askToEnd(): boolean {
-    if (!this.#spawner.signal(this.#handle, SIGTERM)) return false;
-    if (this.#options.terminal) this.#spawner.signal(this.#handle, SIGHUP);
-    this.#spawner.signal(this.#handle, SIGCONT);
-    return true;
+    const { terminal, loginShell } = this.#options;
+    const signals = [...(loginShell ? [] : [SIGTERM]), ...(terminal ? [SIGHUP] : []), SIGCONT];
+    return signals.map((number) => this.#spawner.signal(this.#handle, number)).includes(true);
   }
 
   #kill(): void {

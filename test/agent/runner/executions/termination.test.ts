@@ -1,11 +1,24 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { isAlive, processesWith } from '../../../helpers/processes.ts';
+import { temporaryDirectory } from '../../../helpers/directories.ts';
+import { isAlive, processesWith, until } from '../../../helpers/processes.ts';
 import { sharedRunner } from '../../../helpers/runner-process.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const linked = sharedRunner();
 const sh = (script: string) => ['/bin/sh', '-c', script];
+/** The fields of the start of a terminal. */
+const SHELL = { tty: { width: 80, height: 24 }, login_shell: true, stdin: 'open' } as const;
+
+/** Writes a shell that runs a script. Returns its path. */
+function shell(script: string): string {
+  const path = join(temporaryDirectory('shell'), 'shell');
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return path;
+}
+
 const cancel = (executionId: string, graceMs = 10_000) =>
   ({ type: 'cancel', execution_id: executionId, grace_ms: graceMs }) as const;
 
@@ -39,6 +52,36 @@ test('a command that ignores SIGTERM gets SIGKILL after the grace', async () => 
   await link.printed('a', 'ready');
   link.send(cancel('a', 100));
   expect((await link.ended('a')).ended).toMatchObject({ status: 'cancelled', signal: 9 });
+});
+
+test('the shell of a terminal is closed by SIGHUP, never by SIGTERM; a command on a terminal gets both', async () => {
+  const { link } = await linked();
+  const script = (onHangup: string) =>
+    `trap "${onHangup}" HUP; trap "echo sigterm; exit 4" TERM; echo ready; while :; do sleep 0.05; done`;
+  link.start('shell', [shell(script('echo sighup; exit 3'))], SHELL);
+  link.start('stubborn', [shell(script(''))], SHELL);
+  link.start('command', sh(script('')), { tty: SHELL.tty });
+  for (const id of ['shell', 'stubborn', 'command']) await link.printed(id, 'ready');
+  link.send(cancel('shell', 60_000));
+  link.send(cancel('stubborn', 500));
+  link.send(cancel('command', 60_000));
+  const closed = await link.ended('shell');
+  expect(closed.ended).toMatchObject({ status: 'cancelled', exit_code: 3 });
+  expect(closed.stdout.toString()).toContain('sighup');
+  expect(closed.stdout.toString()).not.toContain('sigterm');
+  const killed = await link.ended('stubborn');
+  expect(killed.ended).toMatchObject({ status: 'cancelled', signal: 9 });
+  expect(killed.stdout.toString()).not.toContain('sigterm');
+  expect((await link.ended('command')).ended).toMatchObject({ status: 'cancelled', exit_code: 4 });
+});
+
+test('the shell of a terminal that is stopped is closed as well', async () => {
+  const { link } = await linked();
+  link.start('stopped', [shell('kill -STOP $$; exec sleep 60')], SHELL);
+  const pid = await link.started('stopped');
+  await until('it is stopped', () => /^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, 'latin1')));
+  link.send(cancel('stopped', 60_000));
+  expect((await link.ended('stopped')).ended).toMatchObject({ status: 'cancelled', signal: 1 });
 });
 
 test('descendants that left the group and the session are killed before the end is reported', async () => {
