@@ -34,7 +34,7 @@ export interface TerminalSize {
 export interface TerminalListener {
   /** Called once for each outage: the connection broke or could not be opened, and is tried again. */
   away?(reason: Error): void;
-  /** Called when the connection is open again. No output was missed. */
+  /** Called when the connection is open again, before sizes and input that wait are sent. No output was missed. */
   back?(): void;
   /** Called when input was dropped, because the machine's agent is offline and too much input waits for it. */
   inputLost?(): void;
@@ -66,6 +66,8 @@ const FIRST_ATTEMPTS = 4;
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 /** The number of bytes read after which output is acknowledged. */
 const ACK_BYTES = 32 * 1024;
+/** Sizes that may wait. Two in a row make full-screen programs draw their screen again. */
+const MAX_WAITING_SIZES = 2;
 /** The close code after which nothing follows. */
 const NORMAL = 1000;
 
@@ -89,7 +91,8 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   readonly #input = new TerminalInput();
   /** Whether the server has told on this connection how it takes input. */
   #greeted = false;
-  #size: TerminalSize | undefined;
+  /** The latest sizes that were not sent. */
+  readonly #sizes: TerminalSize[] = [];
   #wasOpen = false;
   #away = false;
 
@@ -99,7 +102,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#path = path;
     this.#options = options;
     this.#offset = options.offset;
-    this.#size = options.size;
+    if (options.size !== undefined) this.#sizes.push(options.size);
     this.output = new ReadableStream<Uint8Array<ArrayBuffer>>(
       {
         start: (controller) => {
@@ -136,9 +139,10 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     return isAdded;
   }
 
-  /** The shell gets the size before any input that is written after this. */
+  /** The shell gets the size before any input that was not sent yet. Of the sizes set during an outage it gets the last two. */
   resize(size: TerminalSize): void {
-    this.#size = size;
+    this.#sizes.push(size);
+    if (this.#sizes.length > MAX_WAITING_SIZES) this.#sizes.shift();
     this.#flush();
   }
 
@@ -160,8 +164,7 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #flush(): void {
     const socket = this.#socket;
     if (socket?.readyState !== 1 || !this.#greeted) return;
-    if (this.#size !== undefined) socket.send(JSON.stringify({ type: 'resize', ...this.#size }));
-    this.#size = undefined;
+    for (const size of this.#sizes.splice(0)) socket.send(JSON.stringify({ type: 'resize', ...size }));
     for (const bytes of this.#input.next()) socket.send(bytes);
   }
 
@@ -241,9 +244,10 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#acknowledged = acks ? offset : undefined;
     if (this.#greeted) return;
     this.#input.connected(numbered ?? false);
-    this.#greeted = true;
+    // Input between two sizes set by `back` would come while the program draws its screen, and some programs would drop it.
     if (this.#away) this.#options.listener?.back?.();
     this.#away = false;
+    this.#greeted = true;
   }
 
   async #hasRoom(): Promise<void> {

@@ -10,7 +10,7 @@ class FakeSocket {
   onopen: () => void = () => {};
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: (event: { code: number; reason: string }) => void = () => {};
-  /** Input, and the types of other messages. */
+  /** Input, sizes, and the types of other messages. */
   readonly sent: string[] = [];
 
   constructor(url: string) {
@@ -28,8 +28,11 @@ class FakeSocket {
   }
 
   send(data: string | Uint8Array): void {
-    if (typeof data === 'string') this.sent.push((JSON.parse(data) as { type: string }).type);
-    else this.sent.push(Buffer.from(data).toString());
+    if (typeof data !== 'string') this.sent.push(Buffer.from(data).toString());
+    else {
+      const { type, width, height } = JSON.parse(data) as { type: string; width?: number; height?: number };
+      this.sent.push(type === 'resize' ? `${width}x${height}` : type);
+    }
   }
 
   close(): void {
@@ -166,5 +169,25 @@ test('an offline machine is no dead connection: the server answers, and gets at 
   socket.sent.splice(0);
   socket.receive({ type: 'input_ack', offset: 16 * 1024, numbered: true });
   expect(socket.sent.join('')).toHaveLength(16 * 1024);
+  stream.detach();
+});
+
+test('two sizes set on return, which make a full-screen program draw its screen, are sent before the input that waited', async () => {
+  const { stream, back } = attach();
+  back.mockImplementation(() => {
+    stream.resize({ width: 80, height: 23 });
+    stream.resize({ width: 80, height: 24 });
+  });
+  const first = await connection(0);
+  first.open(true);
+  first.break(1006);
+  stream.resize({ width: 80, height: 24 });
+  stream.write('q');
+  const second = await connection(1);
+  second.open(true);
+  expect(second.sent).toEqual(['80x23', '80x24', 'q']);
+  stream.resize({ width: 81, height: 24 });
+  stream.write('r');
+  expect(second.sent.slice(3)).toEqual(['81x24', 'r']);
   stream.detach();
 });
