@@ -1,27 +1,10 @@
 /** A connection to a terminal that reconnects by itself: every byte of output arrives once, in order, until the shell has ended. */
 import { backoffMs, pause } from '../http/backoff.ts';
-import { ExecplaneError, isRetryable, parseObject, UnreachableError } from '../http/errors.ts';
+import { ExecplaneError, isRetryable, UnreachableError } from '../http/errors.ts';
 import type { Transport } from '../http/transport.ts';
-import { hasShape, type Shape } from '../http/shape.ts';
+import { type ControlMessage, parseControlMessage } from './control-message.ts';
 import { TerminalInput } from './terminal-input.ts';
 import { type Closed, ticketFor, untilClosed } from './terminal-socket.ts';
-
-interface ControlMessage {
-  type?: string;
-  offset?: number;
-  acks?: boolean;
-  numbered?: boolean;
-  error_code?: string;
-}
-
-/** The fields of the text messages of a terminal that are read here. */
-const CONTROL_MESSAGE: Shape<ControlMessage> = {
-  'type?': 'string',
-  'offset?': 'number',
-  'acks?': 'boolean',
-  'numbered?': 'boolean',
-  'error_code?': 'string',
-};
 
 export interface TerminalSize {
   /** Columns. */
@@ -68,6 +51,8 @@ const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const ACK_BYTES = 32 * 1024;
 /** Sizes that may wait. Two in a row make full-screen programs draw their screen again. */
 const MAX_WAITING_SIZES = 2;
+/** Time for a program to take a new size after an outage, ms. Some, as less(1), drop a key that comes while they do. */
+const RESIZE_MS = 100;
 /** The close code after which nothing follows. */
 const NORMAL = 1000;
 
@@ -93,6 +78,8 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   #greeted = false;
   /** The latest sizes that were not sent. */
   readonly #sizes: TerminalSize[] = [];
+  /** Whether input waits until the program has taken its new size. */
+  #resizing = false;
   #wasOpen = false;
   #away = false;
 
@@ -165,7 +152,16 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     const socket = this.#socket;
     if (socket?.readyState !== 1 || !this.#greeted) return;
     for (const size of this.#sizes.splice(0)) socket.send(JSON.stringify({ type: 'resize', ...size }));
+    if (this.#resizing) return;
     for (const bytes of this.#input.next()) socket.send(bytes);
+  }
+
+  /** Sends no input for a moment, while the program takes its new size. */
+  async #holdInput(): Promise<void> {
+    this.#resizing = true;
+    await pause(RESIZE_MS, this.#detached.signal).catch(() => undefined);
+    this.#resizing = false;
+    this.#flush();
   }
 
   async #run(): Promise<void> {
@@ -228,8 +224,8 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
       this.#controller?.enqueue(new Uint8Array(data));
       return (this.#controller?.desiredSize ?? 0) > 0;
     }
-    const message = parseObject(String(data));
-    if (!hasShape(message, CONTROL_MESSAGE)) return true;
+    const message = parseControlMessage(String(data));
+    if (message === undefined) return true;
     const { type, offset, numbered = false } = message;
     if (type === 'offset' && offset !== undefined) this.#greet(offset, message);
     else if (type === 'input_ack' && offset !== undefined) this.#input.acknowledged(offset, numbered);
@@ -244,8 +240,9 @@ export class TerminalStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#acknowledged = acks ? offset : undefined;
     if (this.#greeted) return;
     this.#input.connected(numbered ?? false);
-    // Input between two sizes set by `back` would come while the program draws its screen, and some programs would drop it.
+    // No input is sent before the sizes that `back` sets.
     if (this.#away) this.#options.listener?.back?.();
+    if (this.#away && this.#sizes.length > 0) void this.#holdInput();
     this.#away = false;
     this.#greeted = true;
   }

@@ -172,7 +172,7 @@ test('an offline machine is no dead connection: the server answers, and gets at 
   stream.detach();
 });
 
-test('two sizes set on return, which make a full-screen program draw its screen, are sent before the input that waited', async () => {
+test('two sizes set on return, which make a full-screen program draw its screen, are sent 100 ms before the input that waited', async () => {
   const { stream, back } = attach();
   back.mockImplementation(() => {
     stream.resize({ width: 80, height: 23 });
@@ -185,9 +185,14 @@ test('two sizes set on return, which make a full-screen program draw its screen,
   stream.write('q');
   const second = await connection(1);
   second.open(true);
-  expect(second.sent).toEqual(['80x23', '80x24', 'q']);
-  stream.resize({ width: 81, height: 24 });
+  expect(second.sent).toEqual(['80x23', '80x24']);
+  await vi.advanceTimersByTimeAsync(99);
   stream.write('r');
-  expect(second.sent.slice(3)).toEqual(['81x24', 'r']);
+  expect(second.sent).toEqual(['80x23', '80x24']);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(second.sent.slice(2)).toEqual(['q', 'r']);
+  stream.resize({ width: 81, height: 24 });
+  stream.write('s');
+  expect(second.sent.slice(4)).toEqual(['81x24', 's']);
   stream.detach();
 });
