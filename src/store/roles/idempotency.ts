@@ -10,7 +10,10 @@ export interface Idempotency {
   expiresAt: number;
 }
 
-/** Outcomes common to all writes with an Idempotency-Key. `resource` is the id that the first request created or changed. */
+/**
+ * Outcomes common to all writes with an Idempotency-Key. `resource` is the id that the first request created or changed. It stands for a
+ * deleted schedule as a whole, of which nothing else is kept.
+ */
 export type Replay = { outcome: 'replayed'; resource: string } | { outcome: 'key_reused' };
 
 /** An API key in the store. A write on its behalf happens only if the key is neither revoked nor expired in that transaction. */

@@ -5,10 +5,32 @@ import { StartArtifactsSchema, LimitsSchema, TerminalSizeSchema } from '../../co
 import { OVERLAPS } from '../../core/schedule.ts';
 import { HostSchema } from '../../core/machines/machine-facts.ts';
 
+// The schemas have no bounds of requests: the bounds may have been others when the request was stored.
 const Count = Type.Integer({ minimum: 0 });
 const ArtifactEntrySchema = Type.Object({ artifactId: Type.String(), name: Type.String() });
+const ScheduleSchema = Type.Object({
+  name: Type.Optional(Type.String()),
+  timing: Type.Union([
+    Type.Object({ cron: Type.String(), timeZone: Type.String() }),
+    Type.Object({ everyMs: Type.Integer({ minimum: 1 }) }),
+  ]),
+  selector: Type.Union([
+    Type.Object({ labels: Type.Record(Type.String(), Type.String()) }),
+    Type.Object({ machineIds: Type.Array(Type.String()) }),
+  ]),
+  overlap: Type.Enum([...OVERLAPS]),
+  catchUp: Type.Boolean(),
+  maxConcurrency: Count,
+  maxFailures: Type.Optional(Count),
+  shown: Type.Object({
+    command: Type.Array(Type.String()),
+    envKeys: Type.Array(Type.String()),
+    cwd: Type.Optional(Type.String()),
+    user: Type.Optional(Type.String()),
+    timeoutMs: Type.Optional(Count),
+  }),
+});
 
-/** The schemas have no bounds of requests: the bounds may have been others when the request was stored. */
 const SCHEMAS = {
   strings: Type.Array(Type.String()),
   stringRecord: Type.Record(Type.String(), Type.String()),
@@ -20,27 +42,15 @@ const SCHEMAS = {
     entries: Type.Optional(Type.Immutable(Type.Array(ArtifactEntrySchema))),
     open: Type.Optional(Type.Object({ ...ArtifactEntrySchema.properties, bytes: Count })),
   }),
-  schedule: Type.Object({
-    name: Type.Optional(Type.String()),
-    timing: Type.Union([
-      Type.Object({ cron: Type.String(), timeZone: Type.String() }),
-      Type.Object({ everyMs: Type.Integer({ minimum: 1 }) }),
-    ]),
-    selector: Type.Union([
-      Type.Object({ labels: Type.Record(Type.String(), Type.String()) }),
-      Type.Object({ machineIds: Type.Array(Type.String()) }),
-    ]),
-    overlap: Type.Enum([...OVERLAPS]),
-    catchUp: Type.Boolean(),
-    maxConcurrency: Count,
-    maxFailures: Type.Optional(Count),
-    shown: Type.Object({
-      command: Type.Array(Type.String()),
-      envKeys: Type.Array(Type.String()),
-      cwd: Type.Optional(Type.String()),
-      user: Type.Optional(Type.String()),
-      timeoutMs: Type.Optional(Count),
-    }),
+  schedule: ScheduleSchema,
+  deletedSchedule: Type.Object({
+    scheduleId: Type.String(),
+    definition: ScheduleSchema,
+    createdBy: Type.String(),
+    createdAt: Count,
+    anchorAt: Count,
+    paused: Type.Optional(Type.String()),
+    nextAt: Type.Optional(Count),
   }),
   usage: Type.Object({
     cpu_user_ms: Count,
@@ -62,6 +72,7 @@ export const JSON_COLUMN = {
   artifacts: reader(SCHEMAS.artifacts),
   usage: reader(SCHEMAS.usage),
   schedule: reader(SCHEMAS.schedule),
+  deletedSchedule: reader(SCHEMAS.deletedSchedule),
 };
 
 export type LaunchColumn = Static<typeof SCHEMAS.launch>;

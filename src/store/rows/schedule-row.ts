@@ -1,5 +1,13 @@
 /** Converts between schedules, their runs and their rows, for any database: both select under these names. */
-import type { Schedule, ScheduleDefinition, ScheduleRun } from '../store.ts';
+import type {
+  ActorRevoked,
+  DeletedSchedule,
+  Replay,
+  Schedule,
+  ScheduleDefinition,
+  ScheduleDeletion,
+  ScheduleRun,
+} from '../store.ts';
 import { JSON_COLUMN } from './json-columns.ts';
 
 export interface ScheduleRow {
@@ -63,4 +71,23 @@ export function toRun(row: RunRow): ScheduleRun {
 /** The text of the column `definition`. */
 export function definitionText(definition: ScheduleDefinition): string {
   return JSON.stringify(definition);
+}
+
+/** Whether another key than `createdBy`, if it is given, has made the schedule. */
+export function isOfAnother(row: Pick<ScheduleRow, 'created_by'>, createdBy: string | undefined): boolean {
+  return createdBy !== undefined && row.created_by !== createdBy;
+}
+
+/** The text to which an Idempotency-Key is bound that has deleted a schedule: a repeated deletion returns it, although its row is gone. */
+export function deletedText({ sealedRequest: _, ...deleted }: Schedule): string {
+  return JSON.stringify(deleted satisfies DeletedSchedule);
+}
+
+/** Returns the outcome of a deletion that is refused or repeated. */
+export function repeatedDeletion(refusal: Replay | ActorRevoked): ScheduleDeletion {
+  if (refusal.outcome !== 'replayed') return refusal;
+  // Earlier versions bound the key to the id alone.
+  if (!refusal.resource.startsWith('{')) return { outcome: 'not_found' };
+  const schedule = JSON_COLUMN.deletedSchedule('idempotency.resource', refusal.resource);
+  return { outcome: 'replayed', resource: schedule.scheduleId, schedule };
 }

@@ -2,6 +2,9 @@
 import {
   type DueRow,
   definitionText,
+  deletedText,
+  isOfAnother,
+  repeatedDeletion,
   type RunRow,
   type ScheduleRow,
   toDue,
@@ -113,13 +116,14 @@ class ScheduleTable {
 
   remove(p: Parameters<ScheduleStore['deleteSchedule']>[0]): Awaited<ReturnType<ScheduleStore['deleteSchedule']>> {
     const refusal = refusalOf(this.#tx, p);
-    if (refusal !== undefined) return refusal;
+    if (refusal !== undefined) return repeatedDeletion(refusal);
     const row = this.#statements.find.get(p.scheduleId);
-    if (row === undefined) return { outcome: 'not_found' };
+    if (row === undefined || isOfAnother(row, p.createdBy)) return { outcome: 'not_found' };
     this.#statements.removeRuns.run(row.schedule);
     this.#statements.remove.run(row.schedule);
-    this.#tx.bind(p.idempotency, p.scheduleId);
-    return { outcome: 'applied', schedule: toSchedule(row) };
+    const schedule = toSchedule(row);
+    this.#tx.bind(p.idempotency, deletedText(schedule));
+    return { outcome: 'applied', schedule };
   }
 
   begin({ run, nextAt, keep }: Parameters<ScheduleStore['beginRun']>[0]): 'begun' | 'stale' {

@@ -174,5 +174,21 @@ export function describeSchedules(open: OpenStore): void {
       expect(await store.getSchedule({ scheduleId: 'sched-1' })).toBeUndefined();
       expect(await runs()).toEqual([]);
     });
+
+    it('is returned by a repeated deletion, without its request', async () => {
+      const { store } = bench();
+      await create('sched-1');
+      const { sealedRequest: _, ...schedule } = (await store.getSchedule({ scheduleId: 'sched-1' })) ?? expect.fail();
+      const digest = Buffer.from('first');
+      const idempotency = { apiKeyId: 'admin', key: 'delete', digest, expiresAt: NOW + 1000 };
+      const deletion = { scheduleId: 'sched-1', now: NOW, idempotency };
+      expect(await store.deleteSchedule({ ...deletion, createdBy: 'another' })).toEqual({ outcome: 'not_found' });
+      expect(await store.deleteSchedule(deletion)).toMatchObject({ outcome: 'applied', schedule });
+      const replay = { outcome: 'replayed', resource: 'sched-1', schedule };
+      expect(await store.deleteSchedule(deletion)).toEqual(replay);
+      const other = { ...idempotency, digest: Buffer.from('other') };
+      expect(await store.deleteSchedule({ ...deletion, idempotency: other })).toEqual({ outcome: 'key_reused' });
+      expect(await store.deleteSchedule({ ...deletion, now: NOW + 1000 })).toEqual({ outcome: 'not_found' });
+    });
   });
 }

@@ -1,11 +1,11 @@
 /** Converts schedules and their runs to the API's form. */
 import type { ScheduleRunWire } from '../../../api/schedules/run.ts';
 import type { ScheduleWire } from '../../../api/schedules/schedule.ts';
-import type { Batch, Schedule, ScheduleDefinition, ScheduleRun } from '../../../store/store.ts';
+import type { Batch, DeletedSchedule, ScheduleDefinition, ScheduleRun } from '../../../store/store.ts';
 import { batchWire } from './batch-wire.ts';
 import { time } from './wire.ts';
 
-export function scheduleWire({ scheduleId, definition, paused, createdAt, nextAt }: Schedule): ScheduleWire {
+export function scheduleWire({ scheduleId, definition, paused, createdAt, nextAt }: DeletedSchedule): ScheduleWire {
   const { name, overlap, catchUp, maxConcurrency, maxFailures, shown } = definition;
   const { command, envKeys, cwd, user, timeoutMs } = shown;
   return {

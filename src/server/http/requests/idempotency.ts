@@ -54,10 +54,18 @@ function idempotencyReader(digest: DigestSteps, now: () => number) {
  * Returns the id that the first request created or changed, and marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID.
  */
 export function replayedResource(replay: Replay | ActorRevoked, reply: FastifyReply): string {
+  assertReplay(replay, reply);
+  return replay.resource;
+}
+
+/** Marks the reply as a replay. Throws IDEMPOTENCY_KEY_REUSED, AUTH_INVALID. */
+export function assertReplay<T extends Replay | ActorRevoked>(
+  replay: T,
+  reply: FastifyReply,
+): asserts replay is Extract<T, { outcome: 'replayed' }> {
   if (replay.outcome === 'actor_revoked') throw new ApiError('AUTH_INVALID');
   if (replay.outcome === 'key_reused') throw new ApiError('IDEMPOTENCY_KEY_REUSED');
   reply.header('idempotency-replayed', 'true');
-  return replay.resource;
 }
 
 /** The key of a request, the resource of the request, and the reply to mark as a replay. */

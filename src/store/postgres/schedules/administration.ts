@@ -1,6 +1,13 @@
 /** Creates, finds, changes and deletes schedules in PostgreSQL. */
 import { toPage } from '../../rows/page.ts';
-import { definitionText, type ScheduleRow, toSchedule } from '../../rows/schedule-row.ts';
+import {
+  definitionText,
+  deletedText,
+  isOfAnother,
+  repeatedDeletion,
+  type ScheduleRow,
+  toSchedule,
+} from '../../rows/schedule-row.ts';
 import type { ScheduleStore } from '../../store.ts';
 import type { Connection } from '../connections/connection.ts';
 import type { Readers } from '../connections/slots.ts';
@@ -70,15 +77,19 @@ export function administration({ read, transactions }: ScheduleDatabase): Admini
           return { outcome: 'applied', schedule: { scheduleId, createdBy, createdAt, ...p.change } } as const;
         }),
       ),
-    deleteSchedule: (p) =>
-      transactions.run((connection) =>
-        guarded(connection, { ...p, resource: p.scheduleId }, async () => {
+    async deleteSchedule(p) {
+      const done = await transactions.run((connection) =>
+        guarded(connection, { ...p, resource: p.scheduleId }, async (bindTo) => {
           const row = await lock(connection, p.scheduleId);
-          if (row === undefined) return { outcome: 'not_found' } as const;
+          if (row === undefined || isOfAnother(row, p.createdBy)) return { outcome: 'not_found' } as const;
           await connection.run({ text: 'DELETE FROM schedules WHERE id = $1', values: [row.schedule] });
-          return { outcome: 'applied', schedule: toSchedule(row) } as const;
+          const schedule = toSchedule(row);
+          bindTo(deletedText(schedule));
+          return { outcome: 'applied', schedule } as const;
         }),
-      ),
+      );
+      return done.outcome === 'applied' || done.outcome === 'not_found' ? done : repeatedDeletion(done);
+    },
   };
 }
 

@@ -7,16 +7,23 @@ import { flushStatements } from './flush.ts';
 import { load } from './load.ts';
 import { onBehalf } from './needs.ts';
 
-/** Runs a write with an Idempotency-Key. `resource`: the resource that the key is bound to, unless the write does not find its object. */
+/**
+ * Runs a write with an Idempotency-Key. `resource`: the resource that the key is bound to, unless the write does not find its object.
+ * `act` can give another one.
+ */
 export async function guarded<T extends { outcome: string }>(
   connection: Connection,
   p: OnBehalf & { now: number; resource: string },
-  act: () => Promise<T>,
+  act: (bindTo: (resource: string) => void) => Promise<T>,
 ): Promise<T | Replay | ActorRevoked> {
   const batch = new Batch(await load(connection, [onBehalf(p, p.resource)]));
   const refusal = refusalOf(batch, p);
-  const done = refusal ?? (await act());
-  if (refusal === undefined && done.outcome !== 'not_found') batch.bind(p.idempotency, p.resource);
+  let { resource } = p;
+  const bindTo = (other: string): void => {
+    resource = other;
+  };
+  const done = refusal ?? (await act(bindTo));
+  if (refusal === undefined && done.outcome !== 'not_found') batch.bind(p.idempotency, resource);
   await Promise.all(flushStatements(batch).map((statement) => connection.run(statement)));
   return done;
 }

@@ -41,6 +41,16 @@ export interface Schedule extends NewSchedule {
   createdAt: number;
 }
 
+export type DeletedSchedule = Omit<Schedule, 'sealedRequest'>;
+
+/** The outcome of a deletion. A repeated one returns the schedule as it was deleted. */
+export type ScheduleDeletion =
+  | { outcome: 'applied'; schedule: DeletedSchedule }
+  | { outcome: 'not_found' }
+  | { outcome: 'replayed'; resource: string; schedule: DeletedSchedule }
+  | Exclude<Replay, { outcome: 'replayed' }>
+  | ActorRevoked;
+
 export type ScheduleChange = Pick<NewSchedule, 'definition' | 'sealedRequest' | 'anchorAt' | 'paused' | 'nextAt'>;
 
 /** The outcome of a tick. There is one for each tick. */
@@ -74,10 +84,8 @@ export interface ScheduleStore {
   updateSchedule(
     p: { scheduleId: string; change: ScheduleChange; now: number } & OnBehalf,
   ): Promise<{ outcome: 'applied'; schedule: Schedule } | { outcome: 'not_found' } | Replay | ActorRevoked>;
-  /** Deletes it with its runs. Batches that they started continue. */
-  deleteSchedule(
-    p: { scheduleId: string; now: number } & OnBehalf,
-  ): Promise<{ outcome: 'applied'; schedule: Schedule } | { outcome: 'not_found' } | Replay | ActorRevoked>;
+  /** Deletes it with its runs. Batches that they started continue. `createdBy`: only if this key has made it. */
+  deleteSchedule(p: { scheduleId: string; createdBy?: string; now: number } & OnBehalf): Promise<ScheduleDeletion>;
 
   /** The due schedules, longest due first: by the clock of the database if it has several servers, otherwise by `now`. */
   listDueSchedules(p: { now: number; limit: number }): Promise<{ now: number; items: DueSchedule[] }>;

@@ -19,7 +19,7 @@ import type { Principal } from '../../authentication/key-ring.ts';
 import type { App, HttpContext } from '../../http-context.ts';
 import { scheduleRunWire, scheduleWire } from '../../replies/schedule-wire.ts';
 import { time } from '../../replies/wire.ts';
-import { replayedResource } from '../../requests/idempotency.ts';
+import { assertReplay, replayedResource } from '../../requests/idempotency.ts';
 import { assertCreateAllowed } from '../../requests/create-request.ts';
 import {
   assertWithCommand,
@@ -248,21 +248,19 @@ function removeRoute(app: App, context: ScheduleContext): void {
       },
     },
     async (request, reply) => {
-      const { scheduleId } = await findSchedule(context, request.principal, request.params.schedule_id);
+      const { machineIds, apiKeyId } = request.principal;
+      const scheduleId = request.params.schedule_id;
       const removed = await context.scheduler.store.deleteSchedule({
         scheduleId,
+        ...(machineIds === undefined ? {} : { createdBy: apiKeyId }),
         now: context.now(),
         ...(await context.onBehalfOf(request)),
       });
-      switch (removed.outcome) {
-        case 'applied':
-          await context.audit.write(request, { action: 'schedule.delete', resource: scheduleId, outcome: 'deleted' });
-          return scheduleWire(removed.schedule);
-        case 'not_found':
-          throw noSchedule();
-        default:
-          return scheduleWire(await findSchedule(context, request.principal, replayedResource(removed, reply)));
-      }
+      if (removed.outcome === 'not_found') throw noSchedule();
+      if (removed.outcome === 'applied') {
+        await context.audit.write(request, { action: 'schedule.delete', resource: scheduleId, outcome: 'deleted' });
+      } else assertReplay(removed, reply);
+      return scheduleWire(removed.schedule);
     },
   );
 }

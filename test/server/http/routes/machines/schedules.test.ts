@@ -124,6 +124,17 @@ test('a repeated create makes one schedule', async () => {
   expect((await http.call('GET', '/v1/schedules')).body.items).toHaveLength(1);
 });
 
+test('a repeated deletion has the same answer, although the schedule is gone', async () => {
+  await using http = await fixture();
+  const path = await create(http);
+  const headers = { 'idempotency-key': 'delete' };
+  const first = await http.call('DELETE', path, { headers });
+  const second = await http.call('DELETE', path, { headers });
+  expect(first.status).toBe(200);
+  expect(second).toMatchObject({ status: 200, body: first.body, headers: { 'idempotency-replayed': 'true' } });
+  expect(await http.call('DELETE', path)).toMatchObject({ status: 404 });
+});
+
 test('a key that is limited to some machines makes schedules only on these, and sees only its own', async () => {
   await using http = await fixture();
   const path = await create(http);
@@ -132,6 +143,7 @@ test('a key that is limited to some machines makes schedules only on these, and 
   });
   const headers = { authorization: `Bearer ${String(made.body['key'])}` };
   expect(await http.call('GET', path, { headers })).toMatchObject({ status: 404 });
+  expect(await http.call('DELETE', path, { headers })).toMatchObject({ status: 404 });
   const other = { ...BODY, selector: { machine_ids: ['dm-two'] } };
   expect(await post(http, other, { headers })).toMatchObject({ status: 403 });
   expect(await post(http, BODY, { headers })).toMatchObject({ status: 200 });
